@@ -1,0 +1,1 @@
+"""The rules: the agreement model, signatures, compiling and deciding. No I/O, no clock."""

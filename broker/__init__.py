@@ -1,0 +1,1 @@
+"""The service: routing, evidence and the command line."""

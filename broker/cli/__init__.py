@@ -1,0 +1,5 @@
+"""The command line: one program, subjects as sub-commands."""
+
+
+def main() -> None:
+    """Run ``concordat``."""

@@ -1,0 +1,1 @@
+"""The edge: streams, publishers, subscribers, sources and sinks."""
