@@ -1,0 +1,135 @@
+"""The settings of a scheme: ``concordat.toml`` in its folder, and the environment above it.
+
+Read once by the command line and handed down in pieces. A name nobody knows
+stops the start, in the file as in the environment: a misspelt setting that is
+silently ignored is a wrong disclosure waiting to happen.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from schemas.errors import ConfigurationError
+
+FILE_NAME = "concordat.toml"
+
+_PREFIX = "CONCORDAT_"
+_NOT_SETTINGS = ("CONCORDAT_TEST_", "CONCORDAT_CACHE")
+"""Names of the test suite and of the Makefile that share our prefix."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SchemeSettings(_Section):
+    """Whose scheme this is, and the one key that everything else is checked against."""
+
+    name: str = Field(min_length=1, max_length=100)
+    key: dict[str, str]
+    """The scheme's public key as a JWK (RFC 7517). Pinned: it comes from nowhere else."""
+
+
+class RouterSettings(_Section):
+    """How much a router takes at once."""
+
+    group: str = "router"
+    max_records: int = Field(default=2000, ge=1, le=50_000)
+    """Records of one partition in a batch, which is one transaction."""
+
+
+class LogSettings(_Section):
+    """What the operator reads."""
+
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    json_lines: bool = True
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; ``CONCORDAT_STREAMS`` sets ``streams``, and so on."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    dir: Path = Path()
+    streams: str = "sqlite:streams.db"
+    """``sqlite:PATH`` (embedded; relative to the folder) or ``kafka://host:port[,…][/namespace]``."""
+    partitions: int = Field(default=4, ge=1, le=1024)
+    """Partitions of each topic that is made; ``control`` always has one."""
+    scheme: SchemeSettings
+    router: RouterSettings = RouterSettings()
+    logs: LogSettings = LogSettings()
+    key_passphrase: SecretStr | None = None
+    """Opens the key files. Without it, the file ``passphrase`` beside them does."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the base class fixes the names
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: what the command line says, the environment, the file."""
+        folder = Path(init_settings().get("dir", "."))
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, toml_file=folder / FILE_NAME),
+        )
+
+    @property
+    def streams_url(self) -> str:
+        """The streams' address, a relative ``sqlite:`` path taken from the scheme's folder."""
+        kind, _, path = self.streams.partition(":")
+        if kind == "sqlite":
+            return f"sqlite:{self.dir / path}"
+        return self.streams
+
+
+def read_settings(folder: Path, environ: Mapping[str, str], **overrides: Any) -> Settings:
+    """Read the settings of the scheme in ``folder``.
+
+    Raises:
+        ConfigurationError: there is no scheme, or a setting is unknown or unusable.
+
+    """
+    if not (folder / FILE_NAME).is_file():
+        raise ConfigurationError(
+            f"no {FILE_NAME} in {folder}: make a scheme with `concordat init {folder}`,"
+            " or name its folder with --dir or CONCORDAT_DIR"
+        )
+    _refuse_unknown(environ)
+    try:
+        return Settings(dir=folder, **overrides)
+    except ValidationError as error:
+        raise ConfigurationError(f"{folder / FILE_NAME}: {_sentence(error)}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{folder / FILE_NAME} is not TOML: {error}") from None
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = {_PREFIX + name.upper() for name in Settings.model_fields}
+    for name in environ:
+        ours = name.startswith(_PREFIX) and not name.startswith(_NOT_SETTINGS)
+        if ours and name.split("__")[0] not in known:
+            expected = ", ".join(sorted(known))
+            raise ConfigurationError(f"unknown environment variable {name}: expected {expected}")
+
+
+def _sentence(error: ValidationError) -> str:
+    """Say what is wrong without the value: a passphrase may be in it."""
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg'].lower()}"
+        for problem in error.errors(include_input=False, include_url=False)
+    )
