@@ -1,0 +1,170 @@
+"""The small values of an agreement: codes, identifiers, times, durations.
+
+INVARIANT: what is written is what is kept. A value that could be written in two
+ways is accepted in one only, so that the JSON of a model that was read equals the
+JSON that came in, and anyone can compute the hash that is signed without knowing
+these types (see `canonical`).
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from agreements.codes import code_list
+
+# RFC 3339 §5.6, UTC only; a date alone means the midnight (UTC) that it begins with.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{3})?Z)?")
+# ISO 8601-1:2019 §5.5.2. Years and months have no fixed length: only retention may use them.
+_EXACT = re.compile(
+    r"P(?!$)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?",
+)
+_CALENDAR = re.compile(r"P(?=\d)(?:\d{1,4}Y)?(?:\d{1,4}M)?(?:\d{1,4}W)?(?:\d{1,5}D)?")
+LONGEST = timedelta(days=366 * 150)
+
+Whole = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]
+Flag = Annotated[bool, Strict()]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"\S")]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+PartyId = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*[a-z0-9]$", min_length=2, max_length=63)
+]
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$", max_length=63)
+]
+EventTypeName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z][a-z0-9-]*(?:\.[a-z0-9][a-z0-9-]*)+\.v[1-9]\d*$", max_length=120
+    ),
+]
+ItemPath = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*$", max_length=200
+    ),
+]
+# Visible ASCII without `|`, which separates the parts of a control record's key.
+Uri = Annotated[str, StringConstraints(pattern=r"^(?:https?://|urn:)[!-{}~]+$", max_length=500)]
+
+
+def code_of(name: str) -> Any:
+    """Return the type of a code of the list ``name``: text that the list knows."""
+    codes = code_list(name)
+
+    def known(text: str) -> str:
+        if text not in codes:
+            raise PydanticCustomError(
+                "unknown-code",
+                "expected a code of the list {list}",
+                {"list": name, "known": list(codes)},
+            )
+        return text
+
+    schema = {"type": "string", "enum": list(codes), "title": codes.title}
+    return Annotated[str, AfterValidator(known), WithJsonSchema(schema)]
+
+
+def to_duration(text: str) -> timedelta:
+    """Return the length of an exact ISO 8601 duration (weeks to seconds); raises ValueError."""
+    match = _EXACT.fullmatch(text)
+    if match is None or len(text) > len("P99999DT99999H99999M99999S"):
+        raise ValueError("not an exact duration")
+    length = timedelta(**{unit: int(n) for unit, n in match.groupdict().items() if n})
+    if not timedelta(0) < length <= LONGEST:
+        raise ValueError("not a duration in use")
+    return length
+
+
+def _exact(text: str) -> str:
+    try:
+        to_duration(text)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError(
+            "not-a-duration", "expected a duration in weeks, days or hours such as P2D or PT4H"
+        ) from None
+    return text
+
+
+def _calendar(text: str) -> str:
+    if _CALENDAR.fullmatch(text) is None:
+        raise PydanticCustomError(
+            "not-a-duration", "expected a duration in years, months, weeks or days such as P7Y"
+        )
+    return text
+
+
+def _moment(value: object) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            moment = moment.replace(tzinfo=UTC)
+            if _moment_text(moment) == value:
+                return moment
+    raise PydanticCustomError(
+        "not-a-time",
+        "expected a date such as 2026-04-01 or a UTC time such as 2026-04-01T09:30:00Z",
+    )
+
+
+def _moment_text(moment: datetime) -> str:
+    if moment.time() == datetime.min.time():
+        return moment.date().isoformat()
+    precision = "milliseconds" if moment.microsecond else "seconds"
+    return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def _day(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise PydanticCustomError("not-a-date", "expected a date such as 2026-04-01")
+
+
+ExactDuration = Annotated[str, AfterValidator(_exact)]
+CalendarDuration = Annotated[str, AfterValidator(_calendar)]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    PlainSerializer(_moment_text, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_MOMENT.pattern}$"}),
+]
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+
+# A type checker sees text; pydantic sees text that the list knows.
+if TYPE_CHECKING:
+    Art6 = str
+    Art9 = str
+    Art10 = str
+    Sch8 = str
+    Confidentiality = str
+    Role = str
+    Kind = str
+else:
+    Art6 = code_of("article-6")
+    Art9 = code_of("article-9")
+    Art10 = code_of("article-10")
+    Sch8 = code_of("schedule-8")
+    Confidentiality = code_of("duty-of-confidence")
+    Role = code_of("party-roles")
+    Kind = code_of("agreement-kinds")
