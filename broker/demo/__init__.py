@@ -1,0 +1,1 @@
+"""The story that `concordat demo` plays, and the invented people in it."""
