@@ -1,0 +1,303 @@
+"""The careful walk over Avro bytes that the compiled scanners fall back on.
+
+One function for each type: given the data and where a value begins, it returns
+where the value ends, or raises. Running past the end raises ``IndexError`` at
+the next byte that is looked at, which the scanner reports.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.avro import BadSchema, Schema, kind_of, logical_of, minimum_bytes, resolve
+from schemas.errors import RejectedInput
+
+if TYPE_CHECKING:
+    from schemas.scanning import Scanner
+
+Walk = Callable[[bytes, int, int], int]
+"""(data, start, depth) -> end."""
+
+MAX_VALUE_DEPTH: Final = 32
+"""Levels of a recursive type in one value."""
+
+SHORT_LENGTH: Final = tuple(1 + n // 2 if n < 128 and n % 2 == 0 else 0 for n in range(256))
+"""By first byte of a text: length byte and text together, or 0 when it needs a closer look."""
+
+_DAYS: Final = (-719_162, 2_932_896)  # 0001-01-01 to 9999-12-31
+_SECONDS: Final = (_DAYS[0] * 86_400, (_DAYS[1] + 1) * 86_400)
+_INT: Final = (-(1 << 31), (1 << 31) - 1)
+_LONG_BYTES: Final = 10
+_UUID: Final = re.compile(
+    rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+)
+
+
+class MalformedAvro(RejectedInput):  # noqa: N818  the input is malformed, not we
+    """The bytes are not one value of the schema in its shortest form."""
+
+    code = "malformed-avro"
+
+
+def unscannable(where: str, why: str) -> BadSchema:
+    """Make the error for a schema that no scanner can be compiled for."""
+    return BadSchema(f"{where}: {why}")
+
+
+def read_long(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number that begins at ``at`` and where it ends (zigzag, shortest form)."""
+    value = shift = 0
+    start = at
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 128:  # noqa: PLR2004  the continuation bit
+            break
+        shift += 7
+        if at - start >= _LONG_BYTES:
+            raise MalformedAvro("a number is longer than 64 bits")
+    if byte == 0 and at - start > 1:
+        raise MalformedAvro("a number is not in its shortest form")
+    if value >> 64:
+        raise MalformedAvro("a number is longer than 64 bits")
+    return (value >> 1) ^ -(value & 1), at
+
+
+def past_length(data: bytes, at: int) -> int:
+    """Return where a text or bytes value that begins at ``at`` ends."""
+    length, at = read_long(data, at)
+    if length < 0:
+        raise MalformedAvro("a length is negative")
+    if length > len(data) - at:
+        raise MalformedAvro("a length runs past the end of the bytes")
+    return at + length
+
+
+def _within(low: int, high: int, what: str) -> Callable[[bytes, int], int]:
+    def walk(data: bytes, at: int) -> int:
+        value, end = read_long(data, at)
+        if not low <= value <= high:
+            raise MalformedAvro(f"{what} is out of range")
+        return end
+
+    return walk
+
+
+def _long(data: bytes, at: int) -> int:
+    return read_long(data, at)[1]
+
+
+def _text(data: bytes, at: int) -> int:
+    end = past_length(data, at)
+    _check_utf8(data[at:end], "a text")
+    return end
+
+
+def _check_utf8(text: bytes, what: str) -> None:
+    """Check a length-prefixed text; the prefix is skipped here."""
+    skip = 0
+    while text[skip] > 127:  # noqa: PLR2004  the continuation bit of the length
+        skip += 1
+    try:
+        text[skip + 1 :].decode()
+    except UnicodeDecodeError:
+        raise MalformedAvro(f"{what} is not UTF-8") from None
+
+
+def check_text_slot(  # noqa: PLR0917  called by generated code
+    data: bytes, start: int, end: int, nullable: bool, path: str  # noqa: FBT001
+) -> None:
+    """Check that a string slot, already walked, holds UTF-8."""
+    if nullable:
+        start += 1
+    if start < end:
+        _check_utf8(data[start:end], path)
+
+
+def _uuid(data: bytes, at: int) -> int:
+    end = past_length(data, at)
+    if not _UUID.fullmatch(data, at + 1, end):
+        raise MalformedAvro("a text is not a UUID")
+    return end
+
+
+_date = _within(*_DAYS, "a date")
+_int = _within(*_INT, "an int")
+_stamp_millis = _within(_SECONDS[0] * 1000, _SECONDS[1] * 1000 - 1, "a timestamp")
+_stamp_micros = _within(_SECONDS[0] * 10**6, _SECONDS[1] * 10**6 - 1, "a timestamp")
+_time_millis = _within(0, 86_400 * 1000 - 1, "a time of day")
+_time_micros = _within(0, 86_400 * 10**6 - 1, "a time of day")
+
+PRIMITIVE_WALKS: Final[dict[str, Any]] = {
+    "past_length": past_length,
+    "int_": _int,
+    "long_": _long,
+    "date_": _date,
+    "timestamp_millis": _stamp_millis,
+}
+"""The names that generated code calls."""
+
+_BY_LOGICAL: Final[dict[str, Callable[[bytes, int], int]]] = {
+    "date": _date,
+    "time-millis": _time_millis,
+    "time-micros": _time_micros,
+    "timestamp-millis": _stamp_millis,
+    "timestamp-micros": _stamp_micros,
+    "local-timestamp-millis": _stamp_millis,
+    "local-timestamp-micros": _stamp_micros,
+    "uuid": _uuid,
+}
+
+
+def walk_of(
+    schema: Schema, names: dict[str, Schema], path: str, element: "Scanner | None" = None
+) -> Walk:
+    """Return the walk of any schema. ``element`` is the compiled scanner of its items, if any."""
+    return _Walks(names, path).of(schema, element)
+
+
+class _Walks:
+    """Builds walks, sharing those of named types so that recursion ends."""
+
+    def __init__(self, names: dict[str, Schema], path: str) -> None:
+        self.names = names
+        self.path = path
+        self.records: dict[str, list[Walk]] = {}
+
+    def of(self, schema: Schema, element: "Scanner | None" = None) -> Walk:
+        schema = resolve(schema, self.names)
+        kind = kind_of(schema)
+        logical = logical_of(schema)
+        if logical is not None:
+            return _ignoring_depth(_BY_LOGICAL[logical])
+        match kind:
+            case "union":
+                return self._union([self.of(branch) for branch in schema])
+            case "record":
+                return self._record(schema)
+            case "array":
+                return self._array(schema, element)
+            case "map":
+                return self._map(self.of(schema["values"]))
+            case "enum":
+                return _ignoring_depth(
+                    _within(0, len(schema["symbols"]) - 1, f"{self.path}: an enum index")
+                )
+            case "boolean":
+                return self._boolean
+            case "null" | "float" | "double" | "fixed":
+                return _sized(minimum_bytes(schema, self.names))
+        plain = {"int": _int, "long": _long, "string": _text, "bytes": past_length}
+        return _ignoring_depth(plain[kind])
+
+    def _boolean(self, data: bytes, at: int, _depth: int) -> int:
+        if data[at] > 1:
+            raise MalformedAvro(f"{self.path}: not a valid boolean")
+        return at + 1
+
+    def _union(self, branches: list[Walk]) -> Walk:
+        path = self.path
+
+        def walk(data: bytes, at: int, depth: int) -> int:
+            branch, at = read_long(data, at)
+            if not 0 <= branch < len(branches):
+                raise MalformedAvro(f"{path}: no such branch")
+            return branches[branch](data, at, depth)
+
+        return walk
+
+    def _record(self, schema: Schema) -> Walk:
+        known = schema["name"] in self.records
+        fields = self.records.setdefault(schema["name"], [])
+        if not known:
+            fields.extend([self.of(field["type"]) for field in schema["fields"]])
+        path = self.path
+
+        def walk(data: bytes, at: int, depth: int) -> int:
+            if depth >= MAX_VALUE_DEPTH:
+                raise MalformedAvro(f"{path}: nested deeper than {MAX_VALUE_DEPTH} levels")
+            for field in fields:
+                at = field(data, at, depth + 1)
+            return at
+
+        return walk
+
+    def _array(self, schema: Schema, element: "Scanner | None") -> Walk:
+        smallest = minimum_bytes(schema["items"], self.names)
+        if smallest == 0:
+            # A few bytes could claim any number of them.
+            raise unscannable(self.path, "an array of items that take no bytes")
+        if element is not None:
+            scan = element.walk
+
+            def item(data: bytes, at: int, _depth: int) -> int:
+                return scan(data, at)[-1]
+
+        else:
+            item = self.of(schema["items"])
+        return _blocks(item, smallest, self.path)
+
+    def _map(self, value: Walk) -> Walk:
+        def entry(data: bytes, at: int, depth: int) -> int:
+            return value(data, _text(data, at), depth)
+
+        return _blocks(entry, 1, self.path)
+
+
+def _ignoring_depth(walk: Callable[[bytes, int], int]) -> Walk:
+    def wrapped(data: bytes, at: int, _depth: int) -> int:
+        return walk(data, at)
+
+    return wrapped
+
+
+def _sized(size: int) -> Walk:
+    def walk(data: bytes, at: int, _depth: int) -> int:
+        if size > len(data) - at:
+            raise MalformedAvro("a value runs past the end of the bytes")
+        return at + size
+
+    return walk
+
+
+def _blocks(item: Walk, smallest: int, path: str) -> Walk:
+    """Return the walk of an array's or a map's blocks."""
+
+    def walk(data: bytes, at: int, depth: int) -> int:
+        while True:
+            count, at, stop = read_block(data, at)
+            if count == 0:
+                return at
+            if count * smallest > len(data) - at:
+                raise MalformedAvro(f"{path}: more items than the bytes can hold")
+            for _ in range(count):
+                at = item(data, at, depth)
+            if stop is not None and at != stop:
+                raise MalformedAvro(f"{path}: a block is not as long as it says")
+
+    return walk
+
+
+def read_block(data: bytes, at: int) -> tuple[int, int, int | None]:
+    """Return a block's count, where its items begin, and where it says that they end."""
+    count, at = read_long(data, at)
+    if count >= 0:
+        return count, at, None
+    size, at = read_long(data, at)
+    return -count, at, at + size
+
+
+def array_elements(
+    data: bytes, at: int, scan: Callable[[bytes, int], list[int]]
+) -> list[list[int]]:
+    """Return the boundaries of every element of a scanned array of records."""
+    found: list[list[int]] = []
+    while True:
+        count, at, _ = read_block(data, at)
+        if count == 0:
+            return found
+        for _ in range(count):
+            boundaries = scan(data, at)
+            at = boundaries[-1]
+            found.append(boundaries)
