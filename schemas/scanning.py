@@ -114,9 +114,7 @@ class Scanner:
         scanner._compile(schema, names, inside)
         return scanner
 
-    def _compile(
-        self, schema: Schema, names: dict[str, Schema], inside: frozenset[str]
-    ) -> None:
+    def _compile(self, schema: Schema, names: dict[str, Schema], inside: frozenset[str]) -> None:
         if kind_of(schema) != "record":
             raise walking.unscannable("schema", "only a record can be scanned")
         writer = _Writer(names)
@@ -280,7 +278,7 @@ class _Writer:
         self.line(f"elif d[b{i}] == {slot.null[0]}: b{i + 1} = b{i} + 1")
         self.line(f"else: fail({i})")
 
-    def _value(  # noqa: C901  one case for each kind of value
+    def _value(
         self, slot: Slot, schema: Schema, base: str, plus: str, field: dict[str, Any]
     ) -> None:
         i, end, at = slot.index, f"b{slot.index + 1}", base + plus
@@ -296,7 +294,7 @@ class _Writer:
             case "boolean", _:
                 self.line(f"if d[{at}] > 1: fail({i})")
                 self.line(f"{end} = {at} + 1")
-            case ("int" | "long"), None:
+            case (("int" | "long"), None):
                 self.line(f"{end} = {at} + 1 if d[{at}] < 128 else {slot.kind}_(d, {at})")
             case "int", "date":
                 # Three bytes hold every date from 1970 to 3921: the third byte of an

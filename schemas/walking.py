@@ -33,7 +33,7 @@ _UUID: Final = re.compile(
 )
 
 
-class MalformedAvro(RejectedInput):  # noqa: N818  the input is malformed, not we
+class MalformedAvro(RejectedInput):
     """The bytes are not one value of the schema in its shortest form."""
 
     code = "malformed-avro"
@@ -105,8 +105,12 @@ def _check_utf8(text: bytes, what: str) -> None:
         raise MalformedAvro(f"{what} is not UTF-8") from None
 
 
-def check_text_slot(  # noqa: PLR0917  called by generated code
-    data: bytes, start: int, end: int, nullable: bool, path: str  # noqa: FBT001
+def check_text_slot(
+    data: bytes,
+    start: int,
+    end: int,
+    nullable: bool,
+    path: str,  # noqa: FBT001
 ) -> None:
     """Check that a string slot, already walked, holds UTF-8."""
     if nullable:
