@@ -1,0 +1,200 @@
+"""Identifiers of people, places and organisations: which texts can be one.
+
+A value is checked for its form and check digits, against the placeholders that
+systems write when they know nothing, and against code lists where the list is
+short. Nothing here asks a register whether the identifier was issued.
+
+Sources: NHS Data Dictionary (NHS number); DfE, *Unique pupil numbers*; Learning
+Records Service (ULN); HMRC NIM39110 (NINO); GeoPlace (UPRN, USRN); ONS
+Register of Geographic Codes; ODS; Royal Mail PAF; data.police.uk. Check digits
+are python-stdnum's where it has them.
+"""
+
+import json
+import re
+from collections.abc import Callable, Container
+from functools import lru_cache
+from importlib import resources
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+from stdnum.gb import nhs, upn
+
+INVALID: Final = "invalid-identifier"
+PLACEHOLDER: Final = "placeholder-identifier"
+TEST: Final = "test-identifier"
+
+_CACHED: Final = 65_536
+"""Results kept; about 12 MB when full."""
+
+_codes = resources.files("schemas") / "codes"
+
+
+def _list(name: str) -> dict[str, str]:
+    text = (_codes / f"{name}.json").read_text(encoding="utf-8")
+    codes: dict[str, str] = json.loads(text)["codes"]
+    return codes
+
+
+POLICE_FORCES: Final = _list("police-forces")
+"""data.police.uk's name of each force, by its slug."""
+GSS_ENTITIES: Final = _list("gss-entities")
+"""What the first three characters of an ONS code stand for."""
+LA_NUMBERS: Final = frozenset(
+    json.loads((_codes / "dfe-local-authorities.json").read_text(encoding="utf-8"))["codes"]
+)
+"""DfE's three-digit numbers of local authorities."""
+_PLACEHOLDERS: Final = {
+    kind: frozenset(values)
+    for kind, values in json.loads((_codes / "placeholders.json").read_text(encoding="utf-8"))[
+        "kinds"
+    ].items()
+}
+
+_NHS: Final = re.compile(r"[0-9]{10}", re.ASCII)
+_NHS_TEST: Final = "999"  # the range kept for tests, never issued
+_UPN: Final = re.compile(r"[A-HJ-NP-RT-Z]([0-9]{3})[0-9]{8}[A-HJ-NP-RT-Z0-9]")
+_ULN: Final = re.compile(r"[1-9][0-9]{9}")
+_ULN_WEIGHTS: Final = range(10, 0, -1)
+_NINO: Final = re.compile(
+    r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PRSTW-Z][A-CEGHJ-NPRSTW-Z][0-9]{6}[A-D]"
+)
+_POSTCODE: Final = re.compile(
+    # Royal Mail: no Q, V, X first; no I, J, Z second; closed lists third and fourth;
+    # no C, I, K, M, O, V in the inward part.
+    r"(?:GIR ?0AA|"
+    r"(?:[A-PR-UWYZ][0-9][0-9]?|[A-PR-UWYZ][A-HK-Y][0-9][0-9]?"
+    r"|[A-PR-UWYZ][0-9][A-HJKPSTUW]|[A-PR-UWYZ][A-HK-Y][0-9][ABEHMNPRVWXY])"
+    r" ?[0-9][ABD-HJLNP-UW-Z]{2})"
+)
+_FORMS: Final = {
+    "uprn": re.compile(r"[0-9]{1,12}"),
+    "usrn": re.compile(r"[0-9]{1,8}"),
+    "ods": re.compile(r"[A-Z0-9]{1,9}"),
+    "la-child-id": re.compile(r"[A-Z0-9](?:[A-Z0-9/_.-]{0,35})"),
+    "person-ref": re.compile(r"[A-Z0-9](?:[A-Z0-9/_.-]{0,35})"),
+    "urn": re.compile(r"[0-9]{6,7}"),
+    "ukprn": re.compile(r"1[0-9]{7}"),
+    "crn": re.compile(r"[A-Z][0-9]{6}"),
+    "noms": re.compile(r"[A-Z][0-9]{4}[A-Z]{2}"),
+}
+
+
+def check(kind: str, text: str, *, allow_test: bool = True) -> str | None:
+    """Return ``None`` for a valid identifier, else a stable reason.
+
+    ``text`` is taken as :func:`canonical` writes it. ``allow_test=False``
+    refuses the NHS numbers that are kept for tests (999…). Reasons:
+    ``invalid-identifier``, ``placeholder-identifier``, ``test-identifier``.
+
+    Raises:
+        KeyError: a kind that is not in :data:`KINDS`.
+    """
+    reason = _checked(kind, text)
+    return None if reason == TEST and allow_test else reason
+
+
+def canonical(kind: str, text: str) -> str:
+    """Return the one way to write an identifier, for comparing and indexing.
+
+    Spaces are taken out and letters are upper case; a postcode keeps the space
+    before its last three characters; a UPRN keeps no leading zeros (publishers
+    differ on them); a police force stays in lower case.
+    """
+    text = "".join(text.split()).upper()
+    if kind == "police-force":
+        return text.lower()
+    if kind == "postcode" and len(text) > _INWARD:
+        return f"{text[:-_INWARD]} {text[-_INWARD:]}"
+    if kind in _NUMBERED and text.isascii() and text.isdigit():
+        return text.lstrip("0") or "0"
+    return text
+
+
+_INWARD: Final = 3
+_NUMBERED: Final = frozenset({"uprn", "usrn"})
+
+
+@lru_cache(maxsize=_CACHED)
+def _checked(kind: str, text: str) -> str | None:
+    validate = _CHECKS[kind]
+    written = canonical(kind, text)
+    if not written.isascii():
+        return INVALID
+    if written in _PLACEHOLDERS.get(kind, ()) or written in _PLACEHOLDERS["*"]:
+        return PLACEHOLDER
+    return validate(written)
+
+
+def _nhs(text: str) -> str | None:
+    if not _NHS.fullmatch(text) or nhs.checksum(text) != 0:
+        return INVALID
+    return TEST if text.startswith(_NHS_TEST) else None
+
+
+def _upn(text: str) -> str | None:
+    form = _UPN.fullmatch(text)
+    if not form or form[1] not in LA_NUMBERS or upn.calc_check_digit(text) != text[0]:
+        return INVALID
+    return None
+
+
+def _uln(text: str) -> str | None:
+    if not _ULN.fullmatch(text):
+        return INVALID
+    total = sum(weight * int(digit) for weight, digit in zip(_ULN_WEIGHTS, text, strict=True))
+    return None if total % 11 == 10 else INVALID  # noqa: PLR2004  LRS: the remainder is 10
+
+
+def _gss(text: str) -> str | None:
+    valid = re.fullmatch(r"[EJKLMNSW][0-9]{8}", text) and text[:3] in GSS_ENTITIES
+    return None if valid else INVALID
+
+
+def _form(form: re.Pattern[str]) -> Callable[[str], str | None]:
+    return lambda text: None if form.fullmatch(text) else INVALID
+
+
+def _listed(codes: Container[str]) -> Callable[[str], str | None]:
+    return lambda text: None if text in codes else INVALID
+
+
+_CHECKS: Final[dict[str, Callable[[str], str | None]]] = {
+    "nhs-number": _nhs,
+    "upn": _upn,
+    "uln": _uln,
+    "nino": _form(_NINO),
+    "postcode": _form(_POSTCODE),
+    "gss": _gss,
+    "dfe-la": _listed(LA_NUMBERS),
+    "police-force": _listed(POLICE_FORCES),
+    **{kind: _form(form) for kind, form in _FORMS.items()},
+}
+KINDS: Final = frozenset(_CHECKS)
+"""Every kind of identifier that a schema may name."""
+
+
+def _validated(kind: str) -> AfterValidator:
+    def validate(text: str) -> str:
+        reason = check(kind, text)
+        if reason is not None:
+            raise ValueError(f"not a valid {kind}")
+        return canonical(kind, text)
+
+    return AfterValidator(validate)
+
+
+NhsNumber = Annotated[str, _validated("nhs-number")]
+Upn = Annotated[str, _validated("upn")]
+Uln = Annotated[str, _validated("uln")]
+Nino = Annotated[str, _validated("nino")]
+Uprn = Annotated[str, _validated("uprn")]
+Usrn = Annotated[str, _validated("usrn")]
+GssCode = Annotated[str, _validated("gss")]
+DfeLa = Annotated[str, _validated("dfe-la")]
+OdsCode = Annotated[str, _validated("ods")]
+Postcode = Annotated[str, _validated("postcode")]
+PoliceForce = Annotated[str, _validated("police-force")]
+LaChildId = Annotated[str, _validated("la-child-id")]
+Urn = Annotated[str, _validated("urn")]
+Ukprn = Annotated[str, _validated("ukprn")]
