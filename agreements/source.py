@@ -39,6 +39,8 @@ _AMBIGUOUS = re.compile(
     r"|(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
 )
 
+_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
+
 Place = tuple[int, int]
 Path = tuple[str | int, ...]
 
@@ -61,6 +63,11 @@ def path_text(path: Path) -> str:
     """Return ``flows[0].items`` for ``("flows", 0, "items")``."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return "".join(steps).removeprefix(".")
+
+
+def parse_path(text: str) -> Path:
+    """Return ``("flows", 0, "items")`` for ``flows[0].items``."""
+    return tuple(int(n) if n else word for n, word in _STEP.findall(text))
 
 
 def read_source(text: str | bytes, *, name: str) -> Source:

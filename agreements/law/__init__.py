@@ -1,0 +1,64 @@
+"""Law as checks: may this agreement run as it is written?
+
+Each rule is a small named piece with its source beside it and a stable code.
+`validate` is for authors and says everything; `flow_faults` is for the engine
+and says why a flow must not run whatever its signatures.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from agreements.law import bases, items, structure
+from agreements.law.rule import Finding, FlowView, Rule
+from agreements.model import Agreement, Flow
+from agreements.problems import Problem
+from schemas.catalogue import Catalogue
+
+__all__ = ["RULES", "Rule", "flow_faults", "validate"]
+
+RULES: Final[tuple[Rule, ...]] = (
+    *structure.RULES.rules,
+    *items.RULES.rules,
+    *bases.RULES.rules,
+)
+
+
+def validate(agreement: Agreement, catalogue: Catalogue) -> list[Problem]:
+    """Return everything that is wrong with the agreement, errors before warnings.
+
+    An agreement without an error among them may be signed. Problems have no line:
+    `validating.validate_text` adds it.
+    """
+    found = list(_problems(agreement, catalogue, RULES))
+    return sorted(found, key=lambda problem: problem.severity != "error")
+
+
+def flow_faults(agreement: Agreement, flow: Flow, catalogue: Catalogue) -> list[Problem]:
+    """Return the errors that leave the flow without a complete legal basis on both sides."""
+    view = FlowView(agreement, agreement.flows.index(flow), flow, catalogue)
+    return [
+        _problem(rule, finding)
+        for rule in RULES
+        if rule.legal and rule.severity == "error" and rule.of_flow is not None
+        for finding in rule.of_flow(view)
+    ]
+
+
+def _problems(
+    agreement: Agreement, catalogue: Catalogue, rules: tuple[Rule, ...]
+) -> Iterator[Problem]:
+    views = [FlowView(agreement, i, flow, catalogue) for i, flow in enumerate(agreement.flows)]
+    for rule in rules:
+        if rule.of_agreement is not None:
+            for finding in rule.of_agreement(agreement):
+                yield _problem(rule, finding)
+        if rule.of_flow is not None:
+            for view in views:
+                for finding in rule.of_flow(view):
+                    yield _problem(rule, finding)
+
+
+def _problem(rule: Rule, finding: Finding) -> Problem:
+    return Problem(
+        rule.code, rule.severity, None, None, finding.path, finding.message, finding.remedy
+    )

@@ -1,0 +1,389 @@
+"""Does each side of a flow have the legal basis that its items need?
+
+The rules look at what is shared, not at what is held: an item with the transform
+``drop`` needs no condition, one that is masked or generalised still does.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from agreements.codes import code_list
+from agreements.gateways import is_legislation
+from agreements.law.rule import DPA, SPECIAL, UKGDPR, Finding, FlowView, Rules
+from agreements.model import LegalBasis
+from schemas.catalogue import Sensitivity
+
+RULES: Final = Rules()
+
+_ART6: Final = code_list("article-6")
+_ART9: Final = code_list("article-9")
+_SCHEDULE_1: Final = code_list("schedule-1")
+_GATEWAYS: Final = code_list("gateways")
+_CRIMINAL: Final = frozenset({Sensitivity.CRIMINAL})
+_HEALTH: Final = frozenset({Sensitivity.CONFIDENTIAL_HEALTH})
+_SOCIAL_SECURITY: Final = frozenset({Sensitivity.SOCIAL_SECURITY})
+
+
+def _is_general(side: LegalBasis) -> bool:
+    """Whether the side processes under the UK GDPR and Part 2 of the Act."""
+    return side.regime == "uk-gdpr"
+
+
+@RULES.flow(
+    "article-6-missing",
+    "Processing under the UK GDPR needs an Article 6 basis",
+    source=f"{UKGDPR}/article/6",
+    legal=True,
+)
+def _article_6(view: FlowView) -> Iterator[Finding]:
+    for name, path, side in view.sides:
+        if _is_general(side) and side.art6 is None:
+            yield Finding(
+                path, f"expected the {name}'s Article 6 basis", "add art6, for a council mostly e"
+            )
+
+
+@RULES.flow(
+    "regime-mixed",
+    "A side is under the UK GDPR or under Part 3, not under both",
+    source=f"{DPA}/section/29",
+    legal=True,
+)
+def _regime(view: FlowView) -> Iterator[Finding]:
+    for name, path, side in view.sides:
+        general = side.art6 or side.art9 or side.sch1 or side.art10
+        if _is_general(side) and side.part3 is not None:
+            yield Finding(
+                f"{path}.part3",
+                f"the {name} is under uk-gdpr and gives a Part 3 condition",
+                "remove part3, or set regime: dpa-part-3",
+            )
+        if not _is_general(side) and general:
+            yield Finding(
+                path,
+                f"the {name} is under dpa-part-3 and gives a condition of the UK GDPR",
+                "remove art6, art9, art10 and sch1, or set regime: uk-gdpr",
+            )
+
+
+@RULES.flow(
+    "part-3-missing",
+    "Law-enforcement processing needs a condition of section 35",
+    source=f"{DPA}/section/35",
+    legal=True,
+)
+def _part_3(view: FlowView) -> Iterator[Finding]:
+    for name, path, side in view.sides:
+        if not _is_general(side) and side.part3 is None:
+            yield Finding(
+                path, f"expected the {name}'s section 35 condition", "add part3: {s35: task}"
+            )
+
+
+@RULES.flow(
+    "special-category",
+    "Special category items need an Article 9 condition on each side",
+    source=f"{UKGDPR}/article/9",
+    legal=True,
+)
+def _special(view: FlowView) -> Iterator[Finding]:
+    item = view.first_shared(SPECIAL)
+    if item is None:
+        return
+    for name, path, side in view.sides:
+        if _is_general(side) and not side.art9:
+            yield Finding(
+                path,
+                f"`{item.path}` is special category data and the {name} gives no art9 condition",
+                "add art9, such as [h] for care or [g] for safeguarding, or take the item out",
+            )
+
+
+@RULES.flow(
+    "sensitive-processing",
+    "Sensitive processing under Part 3 needs consent or a Schedule 8 condition",
+    source=f"{DPA}/section/35",
+    legal=True,
+)
+def _sensitive(view: FlowView) -> Iterator[Finding]:
+    item = view.first_shared(SPECIAL)
+    if item is None:
+        return
+    for name, path, side in view.sides:
+        if side.part3 is not None and side.part3.s35 == "task" and not side.part3.sch8:
+            yield Finding(
+                f"{path}.part3",
+                f"`{item.path}` makes this sensitive processing and the {name} gives no sch8",
+                'add part3.sch8, such as ["4"] for safeguarding, or take the item out',
+            )
+
+
+@RULES.flow(
+    "schedule-1-missing",
+    "Article 9(2)(b), (g), (h), (i) and (j) need their condition in Schedule 1",
+    source=f"{DPA}/section/10",
+    legal=True,
+)
+def _schedule_1(view: FlowView) -> Iterator[Finding]:
+    for name, path, side in view.sides:
+        for code in side.art9:
+            paragraphs = _ART9[code].more.get("schedule_1", ())
+            if paragraphs and not set(paragraphs) & set(side.sch1):
+                yield Finding(
+                    path,
+                    f"the {name}'s art9 {code} needs a paragraph of Schedule 1",
+                    f"add sch1: [{paragraphs[0]}]"
+                    if len(paragraphs) == 1
+                    else f"add sch1 with the paragraph ({paragraphs[0]} to {paragraphs[-1]}) met",
+                )
+
+
+@RULES.flow(
+    "schedule-1-unknown",
+    "Schedule 1 has paragraphs 1 to 4 and 6 to 37 as conditions",
+    source=f"{DPA}/schedule/1",
+    legal=True,
+)
+def _schedule_1_known(view: FlowView) -> Iterator[Finding]:
+    for _, path, side in view.sides:
+        for index, paragraph in enumerate(side.sch1):
+            if str(paragraph) not in _SCHEDULE_1:
+                yield Finding(
+                    f"{path}.sch1[{index}]",
+                    f"Schedule 1 has no condition in paragraph {paragraph}",
+                    "use the number of the paragraph, such as 18 for safeguarding",
+                )
+
+
+@RULES.flow(
+    "policy-document-missing",
+    "The condition asks for an appropriate policy document",
+    source=f"{DPA}/schedule/1/part/4",
+    legal=True,
+)
+def _policy_document(view: FlowView) -> Iterator[Finding]:
+    for name, path, side in view.sides:
+        if side.appropriate_policy_document is not None:
+            continue
+        needing = next((f"sch1 {p}" for p in side.sch1 if _asks_for_document(p)), None)
+        if side.part3 is not None and side.part3.sch8:
+            needing = "sensitive processing (section 42)"
+        if needing is not None:
+            yield Finding(
+                path,
+                f"the {name}'s {needing} needs an appropriate policy document",
+                "add appropriate_policy_document with its reference",
+            )
+
+
+def _asks_for_document(paragraph: int) -> bool:
+    code = str(paragraph)
+    return code in _SCHEDULE_1 and bool(_SCHEDULE_1[code].more.get("policy_document"))
+
+
+@RULES.flow(
+    "criminal-offence",
+    "Criminal offence items need official authority or a Schedule 1 condition",
+    source=f"{UKGDPR}/article/10",
+    legal=True,
+)
+def _criminal(view: FlowView) -> Iterator[Finding]:
+    item = view.first_shared(_CRIMINAL)
+    for name, path, side in view.sides:
+        if item is not None and _is_general(side) and side.art10 is None:
+            yield Finding(
+                path,
+                f"`{item.path}` is criminal offence data and the {name} gives no art10 basis",
+                "add art10: official-authority, or authorised-by-law with sch1; or take it out",
+            )
+        if side.art10 == "authorised-by-law" and not side.sch1:
+            yield Finding(
+                path,
+                f"the {name}'s art10 authorised-by-law needs a paragraph of Schedule 1",
+                "add sch1, such as [36, 18]",
+            )
+
+
+@RULES.flow(
+    "part-3-onward",
+    "Data collected for law enforcement goes to another regime only where law authorises it",
+    source=f"{DPA}/section/36",
+    legal=True,
+)
+def _onward(view: FlowView) -> Iterator[Finding]:
+    provider, recipient = view.flow.legal.provider, view.flow.legal.recipient
+    part3 = provider.part3
+    if _is_general(provider) or not _is_general(recipient):
+        return
+    if part3 is not None and not part3.authorised_by:
+        yield Finding(
+            f"{view.path}.legal.provider.part3",
+            "the provider is under Part 3 and the recipient is not: expected the authorising law",
+            "add part3.authorised_by with the legislation.gov.uk address of the section",
+        )
+
+
+@RULES.flow(
+    "gateway-form",
+    "A gateway is named by its legislation.gov.uk address",
+    source="https://www.legislation.gov.uk/",
+    legal=True,
+)
+def _gateway_form(view: FlowView) -> Iterator[Finding]:
+    for path, gateway in _gateways(view):
+        if not is_legislation(gateway):
+            yield Finding(
+                path,
+                "expected the legislation.gov.uk address of an Act's section or an instrument",
+                "write it as https://www.legislation.gov.uk/ukpga/1989/41/section/47",
+            )
+
+
+@RULES.flow(
+    "gateway-unknown",
+    "A gateway outside the list is shown without a title",
+    source="https://www.legislation.gov.uk/",
+    severity="warning",
+)
+def _gateway_known(view: FlowView) -> Iterator[Finding]:
+    for path, gateway in _gateways(view):
+        if is_legislation(gateway) and gateway not in _GATEWAYS:
+            yield Finding(
+                path, "this gateway is not in the list", "check the address against the Act"
+            )
+
+
+@RULES.flow(
+    "gateway-missing",
+    "A public task, or a legal obligation, is laid down by law",
+    source=f"{UKGDPR}/article/6",
+    severity="warning",
+)
+def _gateway_given(view: FlowView) -> Iterator[Finding]:
+    provider = view.flow.legal.provider
+    if provider.art6 in ("c", "e") and not provider.gateways:
+        yield Finding(
+            f"{view.path}.legal.provider",
+            f"the provider relies on art6 {provider.art6} and names no law that it rests on",
+            "add gateways with the legislation.gov.uk address of the section",
+        )
+
+
+@RULES.flow(
+    "social-security",
+    "Social security items need the power that their own law gives",
+    source="https://www.legislation.gov.uk/ukpga/1992/5/section/123",
+    legal=True,
+)
+def _social_security(view: FlowView) -> Iterator[Finding]:
+    item = view.first_shared(_SOCIAL_SECURITY)
+    given = view.flow.legal.provider.gateways
+    if item is None or any(_opens_social_security(gateway) for gateway in given):
+        return
+    yield Finding(
+        f"{view.path}.legal.provider",
+        f"`{item.path}` is social security data: its disclosure without authority is an offence",
+        "add the gateway, such as https://www.legislation.gov.uk/ukpga/2012/5/section/131",
+    )
+
+
+def _opens_social_security(gateway: str) -> bool:
+    return gateway in _GATEWAYS and bool(_GATEWAYS[gateway].more.get("social_security"))
+
+
+@RULES.flow(
+    "confidentiality-missing",
+    "Confidential patient information needs an answer to the duty of confidence",
+    source="https://www.legislation.gov.uk/ukpga/2006/41/section/251",
+    legal=True,
+)
+def _confidentiality(view: FlowView) -> Iterator[Finding]:
+    item = view.first_shared(_HEALTH)
+    given = view.flow.legal.provider.confidentiality
+    if item is not None and given in (None, "not-confidential"):
+        yield Finding(
+            f"{view.path}.legal.provider",
+            f"`{item.path}` is held in confidence: expected how the provider meets that duty",
+            "add confidentiality, such as implied-consent-direct-care or statute-overrides",
+        )
+
+
+@RULES.flow(
+    "implied-consent-beyond-care",
+    "Consent is implied for a person's own care only",
+    source="https://www.gov.uk/government/publications/the-caldicott-principles",
+    legal=True,
+)
+def _implied(view: FlowView) -> Iterator[Finding]:
+    purpose, provider = view.purpose, view.flow.legal.provider
+    if purpose is None or not purpose.beyond_individual_care:
+        return
+    if provider.confidentiality == "implied-consent-direct-care":
+        yield Finding(
+            f"{view.path}.legal.provider.confidentiality",
+            "the purpose goes beyond individual care, for which no consent is implied",
+            "use explicit-consent, s251-support or statute-overrides",
+        )
+
+
+@RULES.flow(
+    "opt-out-not-checkable",
+    "Beyond individual care the national data opt-out is checked by NHS number",
+    source="https://digital.nhs.uk/services/national-data-opt-out",
+    legal=True,
+)
+def _opt_out(view: FlowView) -> Iterator[Finding]:
+    purpose = view.purpose
+    if purpose is None or not purpose.beyond_individual_care:
+        return
+    if view.first_shared(_HEALTH) is None:
+        return
+    for name, event_type in view.event_types.items():
+        if not any(found.identifier == "nhs-number" for found in event_type.fields):
+            yield Finding(
+                f"{view.path}.events",
+                f"{name} has no NHS number, so an opt-out could not be found",
+                "take the confidential health items out, or use an event that has the number",
+            )
+
+
+@RULES.flow(
+    "consent-item-missing",
+    "A flow that rests on consent tests an item that holds it",
+    source=f"{UKGDPR}/article/7",
+    legal=True,
+)
+def _consent(view: FlowView) -> Iterator[Finding]:
+    if not view.flow.relies_on_consent:
+        return
+    if not any("consent" in condition.item.lower() for condition in view.flow.when):
+        yield Finding(
+            view.path,
+            "the flow relies on consent and no condition looks at the consent given",
+            "add to when, for example {item: consentIndicator, equals: Y, otherwise: review}",
+        )
+
+
+@RULES.flow(
+    "code-not-in-force",
+    "A basis can be relied on only while it is law",
+    source=f"{UKGDPR}/article/6",
+    legal=True,
+)
+def _in_force(view: FlowView) -> Iterator[Finding]:
+    begins = view.agreement.effective.starts_at.date()
+    for name, path, side in view.sides:
+        if side.art6 is not None and not _ART6[side.art6].is_in_force(begins):
+            yield Finding(
+                f"{path}.art6",
+                f"the {name}'s art6 {side.art6} is not in force when the agreement starts",
+                "use a basis that is in force that day, or start later",
+            )
+
+
+def _gateways(view: FlowView) -> Iterator[tuple[str, str]]:
+    for _, path, side in view.sides:
+        for index, gateway in enumerate(side.gateways):
+            yield f"{path}.gateways[{index}]", gateway
+        for index, gateway in enumerate(side.part3.authorised_by if side.part3 else ()):
+            yield f"{path}.part3.authorised_by[{index}]", gateway

@@ -1,0 +1,46 @@
+"""Is this file an agreement that may be signed? Reading and law in one answer."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agreements.law import validate
+from agreements.model import Agreement
+from agreements.problems import AgreementInvalid, Problem
+from agreements.reading import read_with_source
+from agreements.source import Source, parse_path
+from schemas.catalogue import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What was read, if it could be, and everything found, errors first."""
+
+    agreement: Agreement | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether there is no error; warnings do not count."""
+        return all(problem.severity != "error" for problem in self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form of ``agreement validate --json``."""
+        return {
+            "valid": self.is_valid,
+            "problems": [problem.to_json() for problem in self.problems],
+        }
+
+
+def validate_text(text: str | bytes, *, name: str, catalogue: Catalogue) -> Validation:
+    """Read and check a YAML or JSON text; raises nothing for a bad one."""
+    try:
+        agreement, source = read_with_source(text, name=name)
+    except AgreementInvalid as invalid:
+        return Validation(None, invalid.problems)
+    problems = (_located(problem, source) for problem in validate(agreement, catalogue))
+    return Validation(agreement, tuple(problems))
+
+
+def _located(problem: Problem, source: Source) -> Problem:
+    line, column = source.place(parse_path(problem.path))
+    return replace(problem, line=line, column=column)
