@@ -1,0 +1,280 @@
+"""The streams on Apache Kafka.
+
+Reading is ``read_committed``, every append a transaction, so a reader sees all of an
+append or nothing. Topics are created on purpose (:meth:`KafkaStreams.create_topics`),
+never by using them. How a group keeps stale members out is in ``kafka_group``.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from connectors.streams import (
+    DEFAULT_MAX_BATCH_BYTES,
+    DEFAULT_MAX_RECORD_BYTES,
+    DEFAULT_MAX_RECORDS,
+    OnAssigned,
+    Outgoing,
+    Record,
+    StreamsUnavailable,
+    UnknownTopic,
+)
+from connectors.streams.kafka_group import KafkaGroup
+from connectors.streams.kafka_transactions import Transactions
+
+_REPLICAS = 3
+"""Copies of each record, where there are as many brokers."""
+
+_APPEND_SECONDS = 60.0
+_FETCH_BYTES = 1024 * 1024
+_TAIL_WAIT_MS = 20
+_FOLLOW_WAIT_MS = 1_000
+_COUNTED_LAG = 1_000
+"""Up to here a lag is counted by reading; beyond, markers of transactions do not matter."""
+
+
+class KafkaStreams:
+    """Streams on the brokers at ``servers`` (``host:port[,host:port…]``).
+
+    ``security`` goes to the client as it is (``security_protocol``, ``ssl_context``,
+    ``sasl_…``).
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        *,
+        max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES,
+        security: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.max_record_bytes = max_record_bytes
+        self.client: dict[str, Any] = {
+            "bootstrap_servers": servers.split(","),
+            "retry_backoff_ms": 50,
+            **(security or {}),
+        }
+        self._partitions: dict[str, int] = {}
+        self._appending = asyncio.Lock()
+        self._appender: Transactions | None = None
+        self._appender_id = f"concordat-append-{uuid.uuid4().hex}"
+
+    async def __aenter__(self) -> Self:
+        self._admin = AIOKafkaAdminClient(**self.client)
+        try:
+            await self._admin.start()
+        except KafkaError as error:
+            await self._admin.close()
+            raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._appender is not None:
+            await self._appender.close()
+        await self._admin.close()
+
+    async def create_topics(
+        self, partitions: Mapping[str, int], *, compacted: frozenset[str] = frozenset()
+    ) -> None:
+        """See the port."""
+        try:
+            cluster = await self._admin.describe_cluster()
+            replicas = min(_REPLICAS, len(cluster["brokers"]))
+            new = [
+                NewTopic(
+                    name,
+                    number,
+                    replicas,
+                    topic_configs={"cleanup.policy": "compact"} if name in compacted else {},
+                )
+                for name, number in partitions.items()
+            ]
+            answer = await self._admin.create_topics(new)
+        except KafkaError as error:
+            raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+        for name, code, *_ in answer.topic_errors:
+            problem = for_code(code)
+            if code and problem is not TopicAlreadyExistsError:
+                raise StreamsUnavailable(
+                    f"Kafka did not create the topic {name}: {problem.__name__}"
+                )
+
+    async def topics(self) -> Mapping[str, int]:
+        """See the port."""
+        try:
+            found = await self._admin.describe_topics()
+        except KafkaError as error:
+            raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+        return {topic["topic"]: len(topic["partitions"]) for topic in found}
+
+    async def partitions_of(self, names: Collection[str]) -> Mapping[str, int]:
+        """Return the number of partitions of at least these topics.
+
+        Raises:
+            UnknownTopic: one of them does not exist.
+        """
+        if any(name not in self._partitions for name in names):
+            # INVARIANT: a topic keeps its partitions while a process runs, so that a
+            # key stays where it is.
+            self._partitions = {**await self.topics(), **self._partitions}
+            for name in names:
+                if not self._partitions.get(name):
+                    raise UnknownTopic(f"the topic {name} does not exist")
+        return self._partitions
+
+    async def append(self, outgoing: Sequence[Outgoing]) -> None:
+        """See the port."""
+        if not outgoing:
+            return
+        partitions = await self.partitions_of({record.topic for record in outgoing})
+        async with self._appending:
+            if self._appender is None:
+                self._appender = await Transactions.start(
+                    self.client, self._appender_id, max_record_bytes=self.max_record_bytes
+                )
+            built = self._appender.build(outgoing, partitions)
+            try:
+                async with asyncio.timeout(_APPEND_SECONDS):
+                    await self._appender.commit(built)
+            except BaseException as error:
+                broken, self._appender = self._appender, None
+                await broken.close()
+                if isinstance(error, KafkaError | TimeoutError):
+                    raise StreamsUnavailable(
+                        f"Kafka did not take the records: {type(error).__name__}"
+                    ) from error
+                raise
+
+    def read(
+        self, topic: str, *, partition: int | None = None, start: int = 0, follow: bool = False
+    ) -> AsyncIterator[Record]:
+        """See the port."""
+        return self._read(topic, partition=partition, start=start, follow=follow)
+
+    async def end(self, topic: str) -> Mapping[int, int]:
+        """See the port."""
+        partitions = await self.partitions_of([topic])
+        async with _reader(self.client) as consumer:
+            return await _ends(consumer, topic, range(partitions[topic]))
+
+    def group(  # noqa: PLR0913  the port's knobs
+        self,
+        name: str,
+        topics: Sequence[str],
+        *,
+        max_records: int = DEFAULT_MAX_RECORDS,
+        max_bytes: int = DEFAULT_MAX_BATCH_BYTES,
+        on_assigned: OnAssigned | None = None,
+        session_timeout: float = 10.0,
+    ) -> KafkaGroup:
+        """See the port."""
+        return KafkaGroup(
+            self,
+            name,
+            topics,
+            max_records=max_records,
+            max_bytes=max_bytes,
+            on_assigned=on_assigned,
+            session_timeout=session_timeout,
+        )
+
+    async def lag(self, group: str, topics: Sequence[str]) -> int:
+        """See the port."""
+        lag = 0
+        for topic in topics:
+            ends = await self.end(topic)
+            wanted = [TopicPartition(topic, number) for number in ends]
+            try:
+                found = await self._admin.list_consumer_group_offsets(group, partitions=wanted)
+            except KafkaError as error:
+                raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+            for number, end in ends.items():
+                offset = found.get(TopicPartition(topic, number))
+                start = max(0, offset.offset) if offset is not None else 0
+                if 0 < end - start <= _COUNTED_LAG:
+                    reading = self.read(topic, partition=number, start=start)
+                    lag += sum([1 async for _ in reading])
+                else:
+                    lag += end - start
+        return lag
+
+    async def _read(
+        self, topic: str, *, partition: int | None, start: int, follow: bool
+    ) -> AsyncIterator[Record]:
+        known = await self.partitions_of([topic])
+        numbers = range(known[topic]) if partition is None else [partition]
+        async with _reader(self.client) as consumer:
+            ends = await _ends(consumer, topic, numbers)
+            left = {
+                TopicPartition(topic, number): end
+                for number, end in ends.items()
+                if follow or end > start
+            }
+            if not left:
+                return
+            consumer.assign(list(left))
+            for tp in left:
+                consumer.seek(tp, start)
+            while left:
+                wait_ms = _FOLLOW_WAIT_MS if follow else _TAIL_WAIT_MS
+                fetched = await consumer.getmany(*left, timeout_ms=wait_ms)
+                for tp, messages in fetched.items():
+                    for m in messages:
+                        if not follow and m.offset >= left[tp]:
+                            break
+                        yield Record(
+                            topic, m.partition, m.offset, m.timestamp, m.key, m.value, m.headers
+                        )
+                if not follow:
+                    for tp in list(left):
+                        # The position also passes what no reader sees: markers, and
+                        # records of aborted transactions.
+                        if await consumer.position(tp) >= left[tp]:
+                            del left[tp]
+
+
+class _reader:  # noqa: N801  used like a function
+    """A consumer without a group, closed at the end in any case."""
+
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        self._consumer = AIOKafkaConsumer(
+            **client,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_bytes=8 * _FETCH_BYTES,
+        )
+
+    async def __aenter__(self) -> Any:
+        try:
+            await self._consumer.start()
+        except BaseException as error:
+            await self._consumer.stop()
+            if isinstance(error, KafkaError):
+                raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+            raise
+        return self._consumer
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+
+async def _ends(consumer: Any, topic: str, numbers: Collection[int]) -> dict[int, int]:
+    """Return the offsets past the last record that a reader may see now."""
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic, n) for n in numbers])
+    except KafkaError as error:
+        raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+    return {tp.partition: offset for tp, offset in sorted(ends.items())}

@@ -1,0 +1,149 @@
+"""One Apache Kafka broker as a local process, from Maven jars, on the loopback.
+
+The jars are fetched once into the cache (``CONCORDAT_CACHE`` or the project's
+``.cache``). A broker keeps its port and its data over :meth:`LocalKafka.stop` and
+:meth:`LocalKafka.start`, so tests can take it away from under their feet.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+FILES = PROJECT / "deploy" / "test-kafka"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+
+
+class Unavailable(Exception):  # noqa: N818  an answer to "can it be had here?", not a fault
+    """This way of getting a Kafka is not to be had here; the text says why."""
+
+
+def cache_folder() -> Path:
+    """Return where what was fetched is kept between test runs."""
+    return Path(os.environ.get("CONCORDAT_CACHE", PROJECT / ".cache")) / "test-kafka"
+
+
+def fetch_jars() -> Path:
+    """Return the folder of Kafka's jars, fetched now if they are not in the cache."""
+    for program in ("java", "mvn"):
+        if shutil.which(program) is None:
+            raise Unavailable(f"there is no {program} on the path")
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    jars = cache / "libs"
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / "complete").exists():
+            command = ["mvn", "-q", "-B", "-f", str(FILES / "pom.xml")]
+            copy = "dependency:copy-dependencies"
+            done = subprocess.run(
+                [*command, copy, f"-DoutputDirectory={jars}"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise Unavailable(f"Maven did not fetch Kafka: {done.stdout[-400:].strip()}")
+            (cache / "complete").touch()
+    return jars
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, *, seconds: float, broken: "subprocess.Popen[bytes] | None") -> None:
+    """Return once something answers on the port.
+
+    Raises:
+        Unavailable: nothing did in time, or the process behind it has ended.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if broken is not None and broken.poll() is not None:
+            raise Unavailable(f"the broker ended with status {broken.returncode}")
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise Unavailable(f"nothing answers on port {port} after {seconds:.0f} seconds")
+
+
+class LocalKafka:
+    """A broker that can be stopped, killed and started again with its data."""
+
+    def __init__(self, *, heap: str = "1g") -> None:
+        self._jars = fetch_jars()
+        self._heap = heap
+        self._folder = Path(tempfile.mkdtemp(prefix="concordat-kafka-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self._write_settings()
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and return when it answers."""
+        with (self._folder / "output.log").open("ab") as output:
+            # The broker ends with the tests, however they end.
+            tied = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+            self._process = subprocess.Popen(
+                [*tied, *self._java(f"-Xmx{self._heap}"), "kafka.Kafka", str(self._settings)],
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            wait_for_port(self.port, seconds=_START_SECONDS, broken=self._process)
+        except Unavailable as problem:
+            self.stop(kill=True)
+            tail = (self._folder / "output.log").read_text(errors="replace")[-1500:]
+            raise Unavailable(f"{problem}: {tail}") from problem
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it in good order, or kill it."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def remove(self) -> None:
+        """Stop it and forget its data."""
+        self.stop(kill=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _java(self, heap: str) -> list[str]:
+        return ["java", heap, "-XX:+UseSerialGC", "-cp", f"{self._jars}/*"]
+
+    def _write_settings(self) -> None:
+        self._settings = self._folder / "server.properties"
+        text = (FILES / "server.properties").read_text()
+        for mark, value in (
+            ("@PORT@", self.port),
+            ("@CONTROLLER_PORT@", free_port()),
+            ("@DIRECTORY@", self._folder / "data"),
+        ):
+            text = text.replace(mark, str(value))
+        self._settings.write_text(text)
+        identity = uuid.uuid4().hex
+        command = ["kafka.tools.StorageTool", "format", "-t", identity, "-c", str(self._settings)]
+        subprocess.run([*self._java("-Xmx128m"), *command], check=True, capture_output=True)
