@@ -17,8 +17,9 @@ class PreparedEvent:
 
     ``natural_key`` is what the case system itself calls this fact, stable over
     re-reads ("council / child / start of the episode"); it never leaves the
-    publisher in clear. ``occurred_at`` is aware. The ids are those of events
-    published before; ``sequence`` orders the events of one natural key.
+    publisher in clear. ``occurred_at`` is aware. The ids are UUIDs of events published
+    before; in place of the one that is retracted, the event itself may be given, and the
+    publisher works its id out again. ``sequence`` (digits) orders the events of one natural key.
     """
 
     event_type: str
@@ -27,6 +28,6 @@ class PreparedEvent:
     occurred_at: datetime
     correlation_id: str | None = None
     causation_id: str | None = None
-    retracts_id: str | None = None
+    retracts: "PreparedEvent | str | None" = None
     classification: str | None = None
     sequence: str | None = None
