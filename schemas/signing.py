@@ -7,14 +7,17 @@ a commitment which may stand in evidence without telling anything about the even
 
 The plaintext that gets sealed to the broker is one CBOR array::
 
-    [1, kid, signed_at_ms, signature, tree_size, index, path, salt, payload]
+    [1, kid, signed_at_ms, signature, place, path, payload, salt]
 
-The parts that a whole batch shares come first, in a fixed number of bytes. Only
-deterministic encoding (RFC 8949 §4.2.1) is read, so there is one way to write a
-record. Hashing and paths: RFC 6962 §2.1, checked as in RFC 9162 §2.1.3.2.
+``place`` is eight bytes: the index in the tree and the tree's size, big-endian.
+What a batch shares comes first and, like the place, has a fixed width; payload
+and salt stand last as they stand in the leaf. Only deterministic encoding
+(RFC 8949 §4.2.1) is read, so there is one way to write a record. Hashing and
+paths: RFC 6962 §2.1, checked as in RFC 9162 §2.1.3.2.
 """
 
 import secrets
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -22,7 +25,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from schemas import merkle
-from schemas.cbor import ARRAY, BYTES, BYTES_HEADS, SHORT, UNSIGNED, head, read_head, text
+from schemas.cbor import ARRAY, BYTES, BYTES_HEADS, UNSIGNED, head, read_head, text
 from schemas.keys import (
     KID_CHARACTERS,
     SIGNATURE_BYTES,
@@ -56,11 +59,17 @@ KeyLookup = Callable[[str, str], VerifyingKey | None]
 """(publisher, kid) → the key, or None when that publisher has no such key in use."""
 
 _ROOT_CONTEXT: Final = b"concordat-batch-v1\x00"
+_NODE: Final = merkle.NODE_PREFIX
 _LEAF_START: Final = merkle.LEAF_PREFIX + b"\x85\x72concordat-event-v1"
-_SHARED_START: Final = b"\x89\x01\x78\x2b"  # array of 9, version 1, text of 43 characters
+_SHARED_START: Final = b"\x88\x01\x78\x2b"  # array of 8, version 1, text of 43 characters
 _KID_END: Final = len(_SHARED_START) + KID_CHARACTERS
 _TIME_END: Final = _KID_END + 9
 _SHARED_BYTES: Final = _TIME_END + 2 + SIGNATURE_BYTES
+_PLACE: Final = struct.Struct(">BII")  # head 48, index, size
+_PLACE_HEAD: Final = 0x48
+_PATH_AT: Final = _SHARED_BYTES + _PLACE.size
+_SALT_HEAD: Final = b"\x50"
+_TAIL_BYTES: Final = 1 + SALT_BYTES
 _MIN_TIME_MS: Final = 1 << 32  # below it the deterministic encoding is shorter: 19 February 1970
 
 
@@ -97,7 +106,7 @@ def event_leaf(entry: Entry) -> bytes:
     topic, headers, payload, salt = entry
     if len(salt) != SALT_BYTES:
         raise ValueError(f"expected a salt of {SALT_BYTES} bytes, got {len(salt)}")
-    return _leaf(topic, headers, payload, salt)
+    return _leaf(topic, headers, head(BYTES, len(payload)) + payload + _SALT_HEAD + salt)
 
 
 def root_message(publisher: str, signed_at_ms: int, tree_size: int, root: bytes) -> bytes:
@@ -139,7 +148,6 @@ def sign_batch(
             head(UNSIGNED, signed_at_ms),
             head(BYTES, SIGNATURE_BYTES),
             signature,
-            head(UNSIGNED, size),
         )
     )
     signed = []
@@ -148,13 +156,13 @@ def sign_batch(
         payload = entry.payload
         parts = (
             shared,
-            head(UNSIGNED, index),
+            _PLACE.pack(_PLACE_HEAD, index, size),
             head(BYTES, len(path)),
             path,
-            b"\x50",
-            entry.salt,
             head(BYTES, len(payload)),
             payload,
+            _SALT_HEAD,
+            entry.salt,
         )
         signed.append(b"".join(parts))
     return signed
@@ -163,18 +171,19 @@ def sign_batch(
 class _Batch:
     """A batch whose root signature was verified, and the nodes known to lie under that root.
 
-    ``nodes`` maps a position (level and index in one number) to the node's hash and
-    the rest of the path above it.
+    ``nodes`` maps a position (level and index in one number) to the node's hash with
+    its own path to the root behind it: plain bytes, which cost the collector nothing.
     """
 
-    __slots__ = ("kid", "nodes", "root", "signed_at_ms", "size")
+    __slots__ = ("kid", "nodes", "publisher", "root", "signed_at_ms", "size")
 
-    def __init__(self, kid: str, signed_at_ms: int, size: int, root: bytes) -> None:
+    def __init__(self, publisher: str, kid: str, signed_at_ms: int, size: int, root: bytes) -> None:
+        self.publisher = publisher
         self.kid = kid
         self.signed_at_ms = signed_at_ms
         self.size = size
         self.root = root
-        self.nodes: dict[int, tuple[bytes, bytes]] = {}
+        self.nodes: dict[int, bytes] = {}
 
 
 class Verifier:
@@ -197,7 +206,7 @@ class Verifier:
         self._cached_batches = cached_batches
         self._cached_nodes = cached_nodes
         self._nodes = 0
-        self._batches: OrderedDict[tuple[str, bytes], _Batch] = OrderedDict()
+        self._batches: OrderedDict[bytes, _Batch] = OrderedDict()
 
     def verify(self, publisher: str, topic: str, headers: Headers, plaintext: bytes) -> Verified:
         """Check that ``publisher`` signed this record for this topic with these headers.
@@ -206,25 +215,19 @@ class Verifier:
         anything that was changed or is not written as it must be.
         """
         # 1. Read. Every length is checked against what there is.
-        shared = plaintext[:_SHARED_BYTES]
-        size, at = _number(plaintext, _SHARED_BYTES)
-        index, at = _number(plaintext, at)
-        path, at = _bytes(plaintext, at)
-        salt, at = _bytes(plaintext, at)
-        payload, at = _bytes(plaintext, at)
-        if at != len(plaintext) or len(salt) != SALT_BYTES:
-            raise BadSignature("the signed record does not end where it should")
+        index, size, path, payload, tail = _read(plaintext)
         # 2. What the publisher committed to.
-        leaf = _leaf(topic, headers, payload, salt)
+        leaf = _leaf(topic, headers, tail)
         # 3. The way from there to a root that the publisher signed.
-        batch = self._batches.get((publisher, shared))
-        if batch is None:
+        shared = plaintext[:_SHARED_BYTES]
+        batch = self._batches.get(shared)
+        if batch is None or batch.publisher != publisher:
             batch = self._open_batch(publisher, shared, leaf, index, size, path)
         elif self._keys(publisher, batch.kid) is None:
-            raise UnknownKey(f"no key {batch.kid} of this publisher is in use")
+            raise UnknownKey("the record names a key that this publisher does not use")
         if size != batch.size or not self._is_under(batch, leaf, index, path):
             raise BadSignature("the record is not in the batch that was signed")
-        return Verified(payload, leaf, batch.kid, batch.signed_at_ms, salt)
+        return Verified(payload, leaf, batch.kid, batch.signed_at_ms, plaintext[-SALT_BYTES:])
 
     def _open_batch(  # noqa: PLR0913, PLR0917  the read parts of one record, used once
         self, publisher: str, shared: bytes, leaf: bytes, index: int, size: int, path: bytes
@@ -241,8 +244,8 @@ class Verifier:
         if root is None:
             raise BadSignature("the path does not fit the place in the batch")
         key.verify(signature, root_message(publisher, signed_at_ms, size, root))
-        batch = _Batch(kid, signed_at_ms, size, root)
-        self._batches[publisher, shared] = batch
+        batch = _Batch(publisher, kid, signed_at_ms, size, root)
+        self._batches[shared] = batch
         self._forget_the_oldest()
         return batch
 
@@ -255,12 +258,15 @@ class Verifier:
         same as for a climb to the root. On the way, each sibling becomes known: the
         siblings of one path divide the rest of the tree among them.
         """
-        size = batch.size
-        if index >= size or len(path) % 32:
-            return False
         nodes = batch.nodes
-        fn, sn, level, at, r = index, size - 1, 0, 0, leaf
-        found: list[tuple[int, tuple[bytes, bytes]]] = []
+        # Every second record of a batch read in order ends here.
+        known = nodes.get(index << 5)
+        if known is not None:
+            return known == leaf + path
+        if index >= batch.size or len(path) % merkle.HASH_BYTES:
+            return False
+        fn, sn, level, at, r = index, batch.size - 1, 0, 0, leaf
+        found = {}
         while True:
             while fn == sn and fn and not fn & 1:  # no right neighbour: goes up as it is
                 fn >>= 1
@@ -268,7 +274,7 @@ class Verifier:
                 level += 1
             known = nodes.get(fn << 5 | level)
             if known is not None:
-                if known[0] != r or known[1] != path[at:]:
+                if known != r + path[at:]:
                     return False
                 break
             if sn == 0:
@@ -276,23 +282,25 @@ class Verifier:
                     return False
                 break
             p = path[at : at + 32]
-            if len(p) != merkle.HASH_BYTES:
+            if not p:
                 return False
             at += 32
             # The sibling's own way up: our node, then what is above both.
-            found.append(((fn ^ 1) << 5 | level, (p, r + path[at:])))
-            pair = p + r if fn & 1 else r + p
-            r = sha256(merkle.NODE_PREFIX + pair).digest()
+            found[(fn ^ 1) << 5 | level] = p + r + path[at:]
+            r = sha256(_NODE + (p + r if fn & 1 else r + p)).digest()
             fn >>= 1
             sn >>= 1
             level += 1
         if found:
-            before = len(nodes)
-            nodes.update(found)
-            self._nodes += len(nodes) - before
-            if self._nodes > self._cached_nodes:
-                self._forget_the_oldest()
+            self._remember(nodes, found)
         return True
+
+    def _remember(self, nodes: dict[int, bytes], found: dict[int, bytes]) -> None:
+        before = len(nodes)
+        nodes.update(found)
+        self._nodes += len(nodes) - before
+        if self._nodes > self._cached_nodes:
+            self._forget_the_oldest()
 
     def _forget_the_oldest(self) -> None:
         batches = self._batches
@@ -301,33 +309,29 @@ class Verifier:
             self._nodes -= len(batch.nodes)
 
 
-def _leaf(topic: str, headers: Headers, payload: bytes, salt: bytes) -> bytes:
+def _leaf(topic: str, headers: Headers, tail: bytes) -> bytes:
     # The hot path of both signing and verifying: deterministic CBOR by concatenation.
-    parts = [_topic_start(topic), head(ARRAY, len(headers))]
-    for name, value in sorted(headers):
-        n = len(value)
-        parts += (
-            _NAMES.get(name) or _name(name),
-            BYTES_HEADS[n] if n < SHORT else head(BYTES, n),
-            value,
-        )
-    parts += (head(BYTES, len(payload)), payload, b"\x50", salt)
+    parts = [_leaf_start(topic, len(headers))]
+    try:
+        for name, value in sorted(headers):
+            parts += _PAIR_HEADS[name][len(value)], value
+    except LookupError:  # a name or a length beyond the usual
+        parts = [_leaf_start(topic, len(headers))]
+        for name, value in sorted(headers):
+            parts += b"\x82", text(name), head(BYTES, len(value)), value
+    parts.append(tail)
     return sha256(b"".join(parts)).digest()
 
 
 @lru_cache(maxsize=1024)
-def _topic_start(topic: str) -> bytes:
-    return _LEAF_START + text(topic)
+def _leaf_start(topic: str, headers: int) -> bytes:
+    return _LEAF_START + text(topic) + head(ARRAY, headers)
 
 
-@lru_cache(maxsize=256)
-def _name(name: str) -> bytes:
-    """Return the start of a header pair: array of two, the name as text."""
-    return b"\x82" + text(name)
-
-
-_NAMES: Final = {
-    name: _name(name)
+# For each usual header, the start of its pair for every length of value: array of
+# two, the name as text, the head of the value.
+_PAIR_HEADS: Final = {
+    name: tuple(b"\x82" + text(name) + value_head for value_head in BYTES_HEADS)
     for name in (
         "ce_specversion",
         "ce_id",
@@ -365,17 +369,24 @@ def _shared_parts(shared: bytes) -> tuple[str, int, bytes]:
     return kid, signed_at_ms, shared[_TIME_END + 2 :]
 
 
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    """Read an unsigned number of at most 32 bits in its shortest form."""
-    found = read_head(data, at, UNSIGNED)
-    if found is None:
-        raise BadSignature("the signed record is cut off or not deterministic CBOR")
-    return found
-
-
-def _bytes(data: bytes, at: int) -> tuple[bytes, int]:
-    """Read a byte string that lies wholly in ``data``."""
-    found = read_head(data, at, BYTES)
-    if found is None or (end := found[0] + found[1]) > len(data):
-        raise BadSignature("the signed record is cut off or not deterministic CBOR")
-    return data[found[1] : end], end
+def _read(plaintext: bytes) -> tuple[int, int, bytes, bytes, bytes]:
+    """Return index, size, path, payload, and payload and salt as they are encoded."""
+    try:
+        place_head, index, size = _PLACE.unpack_from(plaintext, _SHARED_BYTES)
+    except struct.error:
+        raise BadSignature("the signed record is cut off") from None
+    path_head = read_head(plaintext, _PATH_AT, BYTES)
+    if place_head != _PLACE_HEAD or path_head is None:
+        raise BadSignature("the signed record is not laid out as version 1")
+    n, start = path_head
+    end = start + n
+    payload_head = read_head(plaintext, end, BYTES)
+    salt_at = len(plaintext) - _TAIL_BYTES
+    if (
+        payload_head is None
+        or payload_head[0] + payload_head[1] != salt_at
+        or not plaintext.startswith(_SALT_HEAD, salt_at)
+    ):
+        raise BadSignature("the signed record does not end where it should")
+    payload = plaintext[payload_head[1] : salt_at]
+    return index, size, plaintext[start:end], payload, plaintext[end:]
