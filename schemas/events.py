@@ -71,7 +71,6 @@ class Envelope(NamedTuple):
     fingerprint: bytes
     time_us: int
     occurred_at_us: int
-    occurredat: bool
     sequence: str | None
     correlationid: str | None
     causationid: str | None
@@ -196,18 +195,19 @@ class Event:
         Raises:
             BadEnvelope: a header is missing, unknown, twice or not of its form.
         """
-        return cls._of_envelope(read_envelope(headers))
+        return cls._of(_found(headers))
 
     @classmethod
-    def _of_envelope(cls, envelope: Envelope) -> Self:
+    def _of(cls, found: dict[str, bytes]) -> Self:
+        envelope = _read(found)  # has checked every value: below they are only converted
         return cls(
             envelope.id,
-            PARTY_URN + envelope.publisher,
+            found["ce_source"].decode(),
             envelope.type,
-            EPOCH + timedelta(microseconds=envelope.time_us),
-            SCHEMA_URN + envelope.fingerprint.hex(),
-            EPOCH + timedelta(microseconds=envelope.occurred_at_us)
-            if envelope.occurredat
+            datetime.fromisoformat(found["ce_time"].decode()),
+            found["ce_dataschema"].decode(),
+            datetime.fromisoformat(found["ce_occurredat"].decode())
+            if "ce_occurredat" in found
             else None,
             envelope.sequence,
             envelope.correlationid,
@@ -233,11 +233,7 @@ def read_envelope(headers: Iterable[tuple[str, bytes]]) -> Envelope:
     Raises:
         BadEnvelope: a header is missing, unknown, twice or not of its form.
     """
-    pairs = headers if isinstance(headers, (list, tuple)) else list(headers)
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise BadEnvelope("a header appears twice")
-    return _read(found)
+    return _read(_found(headers))
 
 
 def read_delivery(headers: Iterable[tuple[str, bytes]]) -> tuple[Event, Routing]:
@@ -246,10 +242,7 @@ def read_delivery(headers: Iterable[tuple[str, bytes]]) -> tuple[Event, Routing]
     Raises:
         BadEnvelope: as :func:`read_envelope`.
     """
-    pairs = list(headers)
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise BadEnvelope("a header appears twice")
+    found = _found(headers)
     try:
         agreement, version, flow, purpose = [found.pop(name) for name in _ROUTING]
     except KeyError as missing:
@@ -260,7 +253,7 @@ def read_delivery(headers: Iterable[tuple[str, bytes]]) -> tuple[Event, Routing]
         _matching("ce_flowid", _FLOW, flow),
         _matching("ce_purpose", _FLOW, purpose),
     )
-    return Event._of_envelope(_read(found)), routing  # noqa: SLF001  this module's own
+    return Event._of(found), routing  # noqa: SLF001  this module's own
 
 
 def check_times(event: Event | Envelope, *, now: datetime | int) -> None:
@@ -295,13 +288,13 @@ def parse_time(text: bytes) -> int:
     """Read ``2026-04-01T09:30:00.000Z`` as microseconds since the epoch.
 
     Only this form of RFC 3339 is read, so equal times are equal bytes. Tables
-    do the checking and the arithmetic: four lookups instead of a parser.
+    do the checking and the arithmetic: three lookups instead of a parser.
 
     Raises:
         BadEnvelope: another form, or not a time of the calendar.
     """
     try:
-        return _MILLIS[text[20:]] + _SECONDS[text[17:20]] + _MINUTES[text[11:17]] + _DAYS[text[:11]]
+        return _MILLIS[text[20:]] + _SECONDS[text[17:20]] + _MINUTES[text[:17]]
     except KeyError:
         raise BadEnvelope("a time is not in the form 2026-04-01T09:30:00.000Z") from None
 
@@ -355,17 +348,31 @@ def _read_day(value: bytes) -> int:
     return (day - EPOCH.date()).days * _DAY_US
 
 
+def _read_minute(value: bytes) -> int:
+    """Read ``2026-04-01T09:30:`` as microseconds since the epoch."""
+    return _MINUTES_OF_DAY[value[11:]] + _DAYS[value[:11]]
+
+
 _PARTIES: Final = _Read(_read_party)
 _TYPES: Final = _Read(_read_type)
 _FINGERPRINTS: Final = _Read(_read_fingerprint)
-_DAYS: Final = _Read(_read_day, limit=50_000)
-_MINUTES: Final = {
+_DAYS: Final = _Read(_read_day, limit=20_000)
+_MINUTES: Final = _Read(_read_minute, limit=20_000)
+_MINUTES_OF_DAY: Final = {
     b"%02d:%02d:" % (hour, minute): (hour * 60 + minute) * 60_000_000
     for hour in range(24)
     for minute in range(60)
 }
 _SECONDS: Final = {b"%02d." % second: second * 1_000_000 for second in range(60)}
 _MILLIS: Final = {b"%03dZ" % milli: milli * 1_000 for milli in range(1000)}
+
+
+def _found(headers: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    pairs = headers if isinstance(headers, (list, tuple)) else list(headers)
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadEnvelope("a header appears twice")
+    return found
 
 
 def _read(found: dict[str, bytes]) -> Envelope:
@@ -386,18 +393,22 @@ def _read(found: dict[str, bytes]) -> Envelope:
     time_us = parse_time(time)
     occurred = found.get("ce_occurredat")
     more = len(found) - len(_REQUIRED) - (occurred is not None)
-    return Envelope(
-        event_id.decode("ascii"),
-        _PARTIES[source],
-        _TYPES[event_type],
-        _FINGERPRINTS[dataschema],
-        time_us,
-        time_us if occurred is None else parse_time(occurred),
-        occurred is not None,
-        *(_read_rest(found, more) if more else _NO_REST),
+    # tuple.__new__ is what Envelope(...) comes to, at half the cost.
+    return _new_tuple(
+        Envelope,
+        (
+            event_id.decode("ascii"),
+            _PARTIES[source],
+            _TYPES[event_type],
+            _FINGERPRINTS[dataschema],
+            time_us,
+            time_us if occurred is None else parse_time(occurred),
+            *(_read_rest(found, more) if more else _NO_REST),
+        ),
     )
 
 
+_new_tuple: Final = tuple.__new__
 _NO_REST: Final = (None, None, None, None, None)
 
 

@@ -7,19 +7,18 @@ the next byte that is looked at, which the scanner reports.
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from schemas.avro import BadSchema, Schema, kind_of, logical_of, minimum_bytes, resolve
 from schemas.errors import RejectedInput
 
-if TYPE_CHECKING:
-    from schemas.scanning import Scanner
-
 Walk = Callable[[bytes, int, int], int]
 """(data, start, depth) -> end."""
+ElementWalk = Callable[[bytes, int], list[int]]
+"""(data, start) -> boundaries, compiled."""
 
-MAX_VALUE_DEPTH: Final = 32
-"""Levels of a recursive type in one value."""
+MAX_VALUE_DEPTH: Final = 64
+"""Records, arrays and maps inside each other in one slot's value."""
 
 SHORT_LENGTH: Final = tuple(1 + n // 2 if n < 128 and n % 2 == 0 else 0 for n in range(256))
 """By first byte of a text: length byte and text together, or 0 when it needs a closer look."""
@@ -37,11 +36,6 @@ class MalformedAvro(RejectedInput):
     """The bytes are not one value of the schema in its shortest form."""
 
     code = "malformed-avro"
-
-
-def unscannable(where: str, why: str) -> BadSchema:
-    """Make the error for a schema that no scanner can be compiled for."""
-    return BadSchema(f"{where}: {why}")
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
@@ -64,7 +58,7 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
     return (value >> 1) ^ -(value & 1), at
 
 
-def past_length(data: bytes, at: int) -> int:
+def _length(data: bytes, at: int) -> int:
     """Return where a text or bytes value that begins at ``at`` ends."""
     length, at = read_long(data, at)
     if length < 0:
@@ -89,7 +83,7 @@ def _long(data: bytes, at: int) -> int:
 
 
 def _text(data: bytes, at: int) -> int:
-    end = past_length(data, at)
+    end = _length(data, at)
     _check_utf8(data[at:end], "a text")
     return end
 
@@ -110,7 +104,7 @@ def check_text_slot(
     start: int,
     end: int,
     nullable: bool,
-    path: str,  # noqa: FBT001
+    path: str,
 ) -> None:
     """Check that a string slot, already walked, holds UTF-8."""
     if nullable:
@@ -120,7 +114,7 @@ def check_text_slot(
 
 
 def _uuid(data: bytes, at: int) -> int:
-    end = past_length(data, at)
+    end = _length(data, at)
     if not _UUID.fullmatch(data, at + 1, end):
         raise MalformedAvro("a text is not a UUID")
     return end
@@ -133,14 +127,17 @@ _stamp_micros = _within(_SECONDS[0] * 10**6, _SECONDS[1] * 10**6 - 1, "a timesta
 _time_millis = _within(0, 86_400 * 1000 - 1, "a time of day")
 _time_micros = _within(0, 86_400 * 10**6 - 1, "a time of day")
 
-PRIMITIVE_WALKS: Final[dict[str, Any]] = {
-    "past_length": past_length,
+CALLED: Final[dict[str, Any]] = {
+    "S": SHORT_LENGTH,
+    "length": _length,
     "int_": _int,
     "long_": _long,
-    "date_": _date,
+    "date": _date,
     "timestamp_millis": _stamp_millis,
+    "text": check_text_slot,
+    "MalformedAvro": MalformedAvro,
 }
-"""The names that generated code calls."""
+"""The names that generated code uses."""
 
 _BY_LOGICAL: Final[dict[str, Callable[[bytes, int], int]]] = {
     "date": _date,
@@ -155,9 +152,9 @@ _BY_LOGICAL: Final[dict[str, Callable[[bytes, int], int]]] = {
 
 
 def walk_of(
-    schema: Schema, names: dict[str, Schema], path: str, element: "Scanner | None" = None
+    schema: Schema, names: dict[str, Schema], path: str, element: ElementWalk | None = None
 ) -> Walk:
-    """Return the walk of any schema. ``element`` is the compiled scanner of its items, if any."""
+    """Return the walk of any schema; ``element`` is the compiled walk of its items, if any."""
     return _Walks(names, path).of(schema, element)
 
 
@@ -169,7 +166,7 @@ class _Walks:
         self.path = path
         self.records: dict[str, list[Walk]] = {}
 
-    def of(self, schema: Schema, element: "Scanner | None" = None) -> Walk:
+    def of(self, schema: Schema, element: ElementWalk | None = None) -> Walk:
         schema = resolve(schema, self.names)
         kind = kind_of(schema)
         logical = logical_of(schema)
@@ -192,7 +189,7 @@ class _Walks:
                 return self._boolean
             case "null" | "float" | "double" | "fixed":
                 return _sized(minimum_bytes(schema, self.names))
-        plain = {"int": _int, "long": _long, "string": _text, "bytes": past_length}
+        plain = {"int": _int, "long": _long, "string": _text, "bytes": _length}
         return _ignoring_depth(plain[kind])
 
     def _boolean(self, data: bytes, at: int, _depth: int) -> int:
@@ -219,27 +216,23 @@ class _Walks:
         path = self.path
 
         def walk(data: bytes, at: int, depth: int) -> int:
-            if depth >= MAX_VALUE_DEPTH:
-                raise MalformedAvro(f"{path}: nested deeper than {MAX_VALUE_DEPTH} levels")
+            depth = _deeper(depth, path)
             for field in fields:
-                at = field(data, at, depth + 1)
+                at = field(data, at, depth)
             return at
 
         return walk
 
-    def _array(self, schema: Schema, element: "Scanner | None") -> Walk:
+    def _array(self, schema: Schema, element: ElementWalk | None) -> Walk:
         smallest = minimum_bytes(schema["items"], self.names)
         if smallest == 0:
             # A few bytes could claim any number of them.
-            raise unscannable(self.path, "an array of items that take no bytes")
-        if element is not None:
-            scan = element.walk
-
-            def item(data: bytes, at: int, _depth: int) -> int:
-                return scan(data, at)[-1]
-
-        else:
-            item = self.of(schema["items"])
+            raise BadSchema(f"{self.path}: an array of items that take no bytes")
+        if kind_of(resolve(schema["items"], self.names)) == "string" and not logical_of(
+            schema["items"]
+        ):
+            return _texts(_blocks(_ignoring_depth(_text), smallest, self.path))
+        item = self.of(schema["items"]) if element is None else _compiled(element)
         return _blocks(item, smallest, self.path)
 
     def _map(self, value: Walk) -> Walk:
@@ -249,11 +242,47 @@ class _Walks:
         return _blocks(entry, 1, self.path)
 
 
+def _deeper(depth: int, path: str) -> int:
+    if depth >= MAX_VALUE_DEPTH:
+        raise MalformedAvro(f"{path}: nested deeper than {MAX_VALUE_DEPTH} levels")
+    return depth + 1
+
+
 def _ignoring_depth(walk: Callable[[bytes, int], int]) -> Walk:
     def wrapped(data: bytes, at: int, _depth: int) -> int:
         return walk(data, at)
 
     return wrapped
+
+
+def _texts(careful: Walk) -> Walk:
+    """Return the walk of an array of texts: quick for few short ASCII ones, else ``careful``."""
+
+    def walk(data: bytes, at: int, depth: int) -> int:
+        start = at
+        count = data[at]
+        if count < 128 and not count & 1:  # noqa: PLR2004  one byte, not negative
+            at += 1
+            for _ in range(count >> 1):
+                step = SHORT_LENGTH[data[at]]
+                if not step:
+                    break
+                at += step
+            else:
+                if not count:
+                    return at
+                if data[at] == 0 and data[start:at].isascii():
+                    return at + 1
+        return careful(data, start, depth)
+
+    return walk
+
+
+def _compiled(scan: ElementWalk) -> Walk:
+    def walk(data: bytes, at: int, _depth: int) -> int:
+        return scan(data, at)[-1]
+
+    return walk
 
 
 def _sized(size: int) -> Walk:
@@ -269,6 +298,7 @@ def _blocks(item: Walk, smallest: int, path: str) -> Walk:
     """Return the walk of an array's or a map's blocks."""
 
     def walk(data: bytes, at: int, depth: int) -> int:
+        depth = _deeper(depth, path)
         while True:
             count, at, stop = read_block(data, at)
             if count == 0:
@@ -292,9 +322,7 @@ def read_block(data: bytes, at: int) -> tuple[int, int, int | None]:
     return -count, at, at + size
 
 
-def array_elements(
-    data: bytes, at: int, scan: Callable[[bytes, int], list[int]]
-) -> list[list[int]]:
+def array_elements(data: bytes, at: int, scan: ElementWalk) -> list[list[int]]:
     """Return the boundaries of every element of a scanned array of records."""
     found: list[list[int]] = []
     while True:
