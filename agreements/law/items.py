@@ -15,6 +15,7 @@ RULES: Final = Rules()
 _OTHER_PEOPLE: Final = frozenset(
     {Sensitivity.THIRD_PARTY, Sensitivity.REFERRER, Sensitivity.ADOPTION}
 )
+_ANY_KEY: Final = bytes(32)  # only the fit is asked for, nothing is transformed
 _TEXT: Final = frozenset({"string", "enum"})
 _NUMBERS: Final = frozenset({"int", "long"})
 
@@ -98,7 +99,7 @@ def _transforms(view: FlowView) -> Iterator[Finding]:
             continue
         for found in view.fields(item.path):
             try:
-                compile_transform(item, _type(found.schema), identifier=found.identifier, key=b"")
+                compile_transform(item, _type(found.schema), identifier=found.identifier, key=_ANY_KEY)
             except NotTransformable as misfit:
                 yield Finding(f"{place}.transform", str(misfit), "use another transform")
                 break
