@@ -48,3 +48,8 @@ def gateway(address: str) -> Gateway:
     act = f"{_KINDS.get(match['type'], match['type'])} {match['year']} No. {match['number']}"
     section = " ".join(match["rest"].strip("/").split("/"))
     return Gateway(address, ", ".join(filter(None, (act, section))), act, section, None)
+
+
+def title_of(address: str) -> str:
+    """Return a gateway's Act, section and heading."""
+    return gateway(address).title

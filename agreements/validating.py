@@ -1,13 +1,12 @@
 """Is this file an agreement that may be signed? Reading and law in one answer."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from agreements.law import validate
 from agreements.model import Agreement
 from agreements.problems import AgreementInvalid, Problem
 from agreements.reading import read_with_source
-from agreements.source import Source, parse_path
 from schemas.catalogue import Catalogue
 
 
@@ -37,10 +36,4 @@ def validate_text(text: str | bytes, *, name: str, catalogue: Catalogue) -> Vali
         agreement, source = read_with_source(text, name=name)
     except AgreementInvalid as invalid:
         return Validation(None, invalid.problems)
-    problems = (_located(problem, source) for problem in validate(agreement, catalogue))
-    return Validation(agreement, tuple(problems))
-
-
-def _located(problem: Problem, source: Source) -> Problem:
-    line, column = source.place(parse_path(problem.path))
-    return replace(problem, line=line, column=column)
+    return Validation(agreement, tuple(validate(agreement, catalogue, source)))

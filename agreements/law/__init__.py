@@ -6,16 +6,19 @@ and says why a flow must not run whatever its signatures.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from agreements.law import bases, items, structure
 from agreements.law.rule import Finding, FlowView, Rule
 from agreements.model import Agreement, Flow
 from agreements.problems import Problem
+from agreements.source import Source, parse_path
 from schemas.catalogue import Catalogue
 
 __all__ = ["RULES", "Rule", "flow_faults", "validate"]
 
+CatalogueOf = Catalogue
 RULES: Final[tuple[Rule, ...]] = (
     *structure.RULES.rules,
     *items.RULES.rules,
@@ -23,13 +26,17 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def validate(agreement: Agreement, catalogue: Catalogue) -> list[Problem]:
+def validate(
+    agreement: Agreement, catalogue: Catalogue, source: Source | None = None
+) -> list[Problem]:
     """Return everything that is wrong with the agreement, errors before warnings.
 
-    An agreement without an error among them may be signed. Problems have no line:
-    `validating.validate_text` adds it.
+    An agreement without an error among them may be signed. Problems have lines when
+    the ``source`` is given from which the agreement was read.
     """
-    found = list(_problems(agreement, catalogue, RULES))
+    found = _problems(agreement, catalogue)
+    if source is not None:
+        found = (_located(problem, source) for problem in found)
     return sorted(found, key=lambda problem: problem.severity != "error")
 
 
@@ -44,11 +51,9 @@ def flow_faults(agreement: Agreement, flow: Flow, catalogue: Catalogue) -> list[
     ]
 
 
-def _problems(
-    agreement: Agreement, catalogue: Catalogue, rules: tuple[Rule, ...]
-) -> Iterator[Problem]:
+def _problems(agreement: Agreement, catalogue: Catalogue) -> Iterator[Problem]:
     views = [FlowView(agreement, i, flow, catalogue) for i, flow in enumerate(agreement.flows)]
-    for rule in rules:
+    for rule in RULES:
         if rule.of_agreement is not None:
             for finding in rule.of_agreement(agreement):
                 yield _problem(rule, finding)
@@ -62,3 +67,8 @@ def _problem(rule: Rule, finding: Finding) -> Problem:
     return Problem(
         rule.code, rule.severity, None, None, finding.path, finding.message, finding.remedy
     )
+
+
+def _located(problem: Problem, source: Source) -> Problem:
+    line, column = source.place(parse_path(problem.path))
+    return replace(problem, line=line, column=column)

@@ -99,7 +99,9 @@ def _transforms(view: FlowView) -> Iterator[Finding]:
             continue
         for found in view.fields(item.path):
             try:
-                compile_transform(item, _type(found.schema), identifier=found.identifier, key=_ANY_KEY)
+                compile_transform(
+                    item, _type(found.schema), identifier=found.identifier, key=_ANY_KEY
+                )
             except NotTransformable as misfit:
                 yield Finding(f"{place}.transform", str(misfit), "use another transform")
                 break
