@@ -62,7 +62,9 @@ class Settings(BaseSettings):
 
     dir: Path = Path()
     streams: str = "sqlite:streams.db"
-    """``sqlite:PATH`` (embedded; relative to the folder) or ``kafka://host:port[,…][/namespace]``."""
+    """``sqlite:PATH`` (embedded; relative to the folder) or ``kafka://host:port[,…]``."""
+    namespace: str = Field(default="", pattern=r"^[a-z0-9-]{0,40}$")
+    """What the names of topics and groups on Kafka begin with, where schemes share a cluster."""
     partitions: int = Field(default=4, ge=1, le=1024)
     """Partitions of each topic that is made; ``control`` always has one."""
     scheme: SchemeSettings

@@ -1,0 +1,285 @@
+"""What an operator and an IG officer do to a scheme: found it, add parties, put agreements.
+
+The command line calls these functions now, the console and the API will later.
+Each change is one or more documents on ``control``, appended together.
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Final
+
+from agreements.canonical import canonical_form, digest
+from agreements.law import validate
+from agreements.model import Agreement
+from agreements.problems import AgreementInvalid
+from agreements.reading import from_document
+from agreements.signatures import Signatory, SignatureType, Subject
+from agreements.signatures import sign_agreement as sign
+from broker.accepted import TOPIC as ACCEPTED
+from broker.control import TOPIC as CONTROL
+from broker.control import ControlState
+from broker.keyring import Keyring
+from broker.routing import DECISIONS, DELIVERIES, EVENTS, QUARANTINE, REVIEW
+from broker.scheme import SCHEME, SchemeFolder
+from broker.settings import FILE_NAME, read_settings
+from connectors.streams import Outgoing, Streams
+from schemas.control import BROKER, Kind, Party, document_key, sign_document
+from schemas.errors import ConfigurationError, RejectedInput
+from schemas.keys import SigningKey
+
+HELD: Final = "held"
+CHECKPOINTS: Final = "checkpoints"
+
+
+class AlreadyThere(ConfigurationError):  # noqa: N818  the name says what is wrong
+    """What should be made exists; nothing was changed."""
+
+    code: ClassVar[str] = "already-there"
+
+
+class NotThere(RejectedInput):  # noqa: N818  as above
+    """What is named does not exist."""
+
+    code: ClassVar[str] = "not-there"
+
+
+@dataclass(frozen=True, slots=True)
+class PartyDraft:
+    """What is told of an organisation when it joins; its keys are made or brought along."""
+
+    id: str
+    name: str
+    regime: str = "uk-gdpr"
+    roles: tuple[str, ...] = ("publisher", "recipient")
+    purposes: tuple[str, ...] = ()
+
+
+def found_scheme(
+    folder: Path, *, name: str, streams: str, has_own_namespace: bool = False
+) -> SchemeFolder:
+    """Write a new scheme's settings and keys into ``folder``; no streams are touched.
+
+    With a namespace of its own, several schemes share one Kafka cluster: its topics
+    and groups all begin with a name that no other scheme has.
+
+    Raises:
+        AlreadyThere: the folder has a scheme.
+
+    """
+    file = folder / FILE_NAME
+    if file.exists():
+        raise AlreadyThere(f"{file} exists: this folder has a scheme already")
+    folder.mkdir(parents=True, exist_ok=True)
+    key = SigningKey.generate()
+    jwk = ", ".join(f"{part} = {json.dumps(text)}" for part, text in key.public.to_jwk().items())
+    namespace = f"scheme-{secrets.token_hex(4)}" if has_own_namespace else ""
+    file.write_text(
+        f"# A Concordat scheme. CONCORDAT_STREAMS and so on override what stands here.\n"
+        f"streams = {json.dumps(streams)}\n"
+        f"namespace = {json.dumps(namespace)}\n\n"
+        f"[scheme]\nname = {json.dumps(name)}\n"
+        f"# Pinned: parties are trusted because this key signed them.\nkey = {{ {jwk} }}\n",
+        encoding="utf-8",
+    )
+    scheme = SchemeFolder(read_settings(folder, {}))
+    scheme.key_store.save(SCHEME, [key.to_private_jwk()])
+    scheme.key_store.save(BROKER, Keyring.generate().to_jwks())
+    return scheme
+
+
+async def prepare_streams(scheme: SchemeFolder, streams: Streams) -> None:
+    """Create the topics that every scheme has, and say who the broker is."""
+    partitions = scheme.settings.partitions
+    topics = (DECISIONS, REVIEW, HELD, QUARANTINE, CHECKPOINTS, ACCEPTED)
+    await streams.create_topics(
+        {CONTROL: 1, **dict.fromkeys(topics, partitions)}, compacted=frozenset({CONTROL})
+    )
+    draft = PartyDraft(BROKER, scheme.settings.scheme.name, roles=("broker",))
+    await streams.append([_party_document(scheme, draft, scheme.broker_keys)])
+
+
+async def add_party(scheme: SchemeFolder, streams: Streams, draft: PartyDraft) -> Party:
+    """Make keys for an organisation, have the scheme vouch for it, create its topics.
+
+    Raises:
+        AlreadyThere: there is a party of that id.
+
+    """
+    control = await _control(scheme, streams)
+    if draft.id in control.snapshot().rules.parties:
+        raise AlreadyThere(f"party {draft.id} is in the scheme already")
+    keys = Keyring.generate()
+    document = _party_document(scheme, draft, keys)
+    partitions = scheme.settings.partitions
+    topics = {EVENTS + draft.id: partitions} if "publisher" in draft.roles else {}
+    if "recipient" in draft.roles:
+        topics[DELIVERIES + draft.id] = partitions
+    await streams.create_topics(topics)
+    scheme.party_store(draft.id).save(draft.id, keys.to_jwks())
+    await streams.append([document])
+    return _party(draft, keys)
+
+
+async def put_agreement(
+    scheme: SchemeFolder, streams: Streams, agreement: Agreement, *, name: str
+) -> str:
+    """Put a valid agreement on ``control``, with the schemas of the views that it gives.
+
+    Returns the SHA-256 of its canonical form, which the parties sign.
+
+    Raises:
+        AgreementInvalid: it breaks a rule of law or names what does not exist.
+        AlreadyThere: this version exists with another text.
+
+    """
+    problems = [p for p in validate(agreement, scheme.catalogue) if p.severity == "error"]
+    if problems:
+        raise AgreementInvalid(name, problems)
+    key = document_key(Kind.AGREEMENT, agreement.id, agreement.version)
+    control = await _control(scheme, streams)
+    there = control.documents.get(key.decode())
+    text = canonical_form(agreement)
+    if there is not None and there != text:
+        raise AlreadyThere(
+            f"version {agreement.version} of {agreement.id} exists with another text:"
+            f" a change is a new version, so write version {agreement.version + 1}"
+        )
+    control.apply(key, text, 0)
+    views = control.snapshot().rules.views_of(agreement.id, agreement.version)
+    schemas = [
+        Outgoing(
+            CONTROL,
+            document_key(Kind.SCHEMA, view.fingerprint.hex()),
+            json.dumps(
+                {
+                    "fingerprint": view.fingerprint.hex(),
+                    "event_type": view.event_type,
+                    "schema": view.schema,
+                }
+            ).encode(),
+        )
+        for view in views
+    ]
+    await streams.append([*schemas, Outgoing(CONTROL, key, text)])
+    return digest(agreement)
+
+
+async def find_agreement(
+    scheme: SchemeFolder, streams: Streams, agreement_id: str, version: int | None
+) -> Agreement:
+    """Return an agreement of the scheme; without a version the latest.
+
+    Raises:
+        NotThere: there is none.
+
+    """
+    control = await _control(scheme, streams)
+    found = [
+        agreement
+        for agreement in _agreements(control)
+        if agreement.id == agreement_id and version in (None, agreement.version)
+    ]
+    if not found:
+        raise NotThere(f"there is no agreement {agreement_id}: see `concordat agreement list`")
+    return max(found, key=lambda agreement: agreement.version)
+
+
+async def standings(scheme: SchemeFolder, streams: Streams) -> list[dict[str, object]]:
+    """Return each agreement with where its parties stand, by id and version."""
+    control = await _control(scheme, streams)
+    rules = control.snapshot().rules
+    return [
+        {
+            "agreement": agreement.id,
+            "version": agreement.version,
+            "title": agreement.title,
+            "sha256": digest(agreement),
+            "standing": {
+                party.id: rules.standing(agreement.id, agreement.version, party.id).value
+                for party in agreement.parties
+            },
+        }
+        for agreement in sorted(_agreements(control), key=lambda found: (found.id, found.version))
+    ]
+
+
+def _agreements(control: ControlState) -> list[Agreement]:
+    prefix = f"{Kind.AGREEMENT}|"
+    return [
+        from_document(json.loads(value))
+        for key, value in control.documents.items()
+        if key.startswith(prefix)
+    ]
+
+
+async def sign_agreement(  # noqa: PLR0913  who says what of which text, and when
+    scheme: SchemeFolder,
+    streams: Streams,
+    agreement: Agreement,
+    *,
+    party: str,
+    signatory: Signatory,
+    at: datetime,
+    kind: SignatureType = SignatureType.ACCEPT,
+    reason: str | None = None,
+) -> str:
+    """Sign with a party's key that lies in this folder; returns the SHA-256 that was signed.
+
+    Raises:
+        NotThere: the party is no party of the agreement.
+        KeysUnavailable: its keys are not in this folder.
+
+    """
+    if party not in {known.id for known in agreement.parties}:
+        raise NotThere(f"{party} is no party of {agreement.id} version {agreement.version}")
+    token = sign(
+        Subject.of(agreement),
+        scheme.party_keys(party).signing[0].to_private_jwk(),
+        type=kind,
+        party=party,
+        signatory=signatory,
+        signed_at=at,
+        reason=reason,
+    )
+    document = Outgoing(
+        CONTROL,
+        document_key(
+            Kind.SIGNATURE, agreement.id, agreement.version, party=party, type=kind.value
+        ),
+        json.dumps({"jws": token}).encode(),
+    )
+    await streams.append([document])
+    return digest(agreement)
+
+
+def _party(draft: PartyDraft, keys: Keyring) -> Party:
+    return Party.model_validate(
+        {
+            "id": draft.id,
+            "name": draft.name,
+            "regime": draft.regime,
+            "roles": draft.roles,
+            "purposes": draft.purposes,
+            "signing_keys": [key.public.to_jwk() for key in keys.signing],
+            "sealing_keys": [key.public.to_jwk() for key in keys.sealing],
+        }
+    )
+
+
+def _party_document(scheme: SchemeFolder, draft: PartyDraft, keys: Keyring) -> Outgoing:
+    party = _party(draft, keys)
+    token = sign_document(scheme.scheme_signing_key(), party.model_dump(mode="json"))
+    return Outgoing(
+        CONTROL,
+        document_key(Kind.PARTY, party.id, party.revision),
+        json.dumps({"jws": token}).encode(),
+    )
+
+
+async def _control(scheme: SchemeFolder, streams: Streams) -> ControlState:
+    control = scheme.control()
+    await control.load(streams)
+    return control

@@ -1,0 +1,6 @@
+"""``concordat bench``."""
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``concordat``."""

@@ -1,0 +1,6 @@
+"""``concordat demo``."""
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``concordat``."""

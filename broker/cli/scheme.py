@@ -1,0 +1,111 @@
+"""``concordat init`` and ``concordat party``."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+
+party_app = typer.Typer(help="The organisations of the scheme.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``concordat``."""
+    app.command("init")(init)
+    app.add_typer(party_app, name="party")
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the scheme is to live.")],
+    name: Annotated[str, typer.Option(help="The scheme's name.")] = "Concordat scheme",
+    streams: Annotated[
+        str,
+        typer.Option(
+            envvar="CONCORDAT_STREAMS",
+            help="sqlite:PATH, or kafka://host:port[,host:port].",
+        ),
+    ] = "sqlite:streams.db",
+) -> None:
+    """Make a new scheme: settings, keys and streams."""
+    from broker.administration import found_scheme, prepare_streams
+
+    scheme = found_scheme(folder, name=name, streams=streams)
+
+    async def prepare() -> None:
+        async with scheme.streams() as opened:
+            await prepare_streams(scheme, opened)
+
+    asyncio.run(prepare())
+    typer.echo(
+        f"The scheme is in {folder}. Next: concordat party add ID --name NAME --dir {folder}"
+    )
+
+
+@party_app.command("add")
+def party_add(  # noqa: PLR0913  each is an option
+    party: Annotated[str, typer.Argument(metavar="ID", help="Such as anytown-housing.")],
+    name: Annotated[str, typer.Option(help="The organisation's name.")],
+    regime: Annotated[
+        str, typer.Option(help="uk-gdpr, or dpa-part-3 for law enforcement.")
+    ] = "uk-gdpr",
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option(help="A purpose that it is registered for; may be repeated."),
+    ] = None,
+    folder: Dir = HERE,
+    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+) -> None:
+    """Add an organisation: make its keys and have the scheme vouch for it."""
+    from broker.administration import PartyDraft, add_party
+    from broker.scheme import SchemeFolder
+
+    scheme = SchemeFolder(settings_of(folder))
+    draft = PartyDraft(party, name, regime=regime, purposes=tuple(purpose or ()))
+
+    async def add() -> str:
+        async with scheme.streams() as streams:
+            added = await add_party(scheme, streams, draft)
+            return added.verifying_keys()[0].kid
+
+    kid = asyncio.run(add())
+    if as_json:
+        print_json({"party": party, "signing_key": kid})
+    else:
+        typer.echo(f"{party} is in the scheme; its private keys are in {folder}/parties/{party}.")
+
+
+@party_app.command("list")
+def party_list(
+    folder: Dir = HERE,
+    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+) -> None:
+    """Show the organisations of the scheme."""
+    from broker.scheme import SchemeFolder
+
+    scheme = SchemeFolder(settings_of(folder))
+
+    async def load() -> list[dict[str, object]]:
+        control = scheme.control()
+        async with scheme.streams() as streams:
+            await control.load(streams)
+        return [
+            {
+                "party": party.id,
+                "name": party.name,
+                "regime": party.regime,
+                "purposes": list(party.purposes),
+                "state": party.state,
+            }
+            for party in sorted(control.snapshot().rules.parties.values(), key=lambda p: p.id)
+        ]
+
+    parties = asyncio.run(load())
+    if as_json:
+        print_json({"parties": parties})
+        return
+    for party in parties:
+        typer.echo(f"{party['party']:32} {party['name']} ({party['regime']}, {party['state']})")
+
+

@@ -1,0 +1,44 @@
+"""``concordat run``."""
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``concordat``."""
+    app.command("run")(run)
+
+
+def run(
+    folder: Dir = HERE,
+    until_idle: Annotated[  # noqa: FBT002  a switch of the command line
+        bool, typer.Option("--until-idle", help="End when nothing is left to route.")
+    ] = False,
+    as_json: Json = False,  # noqa: FBT002  as above
+) -> None:
+    """Run the service: route what is published until stopped (SIGINT or SIGTERM)."""
+    from broker.logs import configure_logs
+    from broker.scheme import SchemeFolder
+
+    settings = settings_of(folder)
+    scheme = SchemeFolder(settings)
+    if not as_json:
+        configure_logs(settings.logs)
+
+    async def work() -> dict[str, int]:
+        async with scheme.streams() as streams:
+            service = scheme.service(streams)
+            loop = asyncio.get_running_loop()
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(name, service.stop)
+            await service.run(until_idle=until_idle)
+            return dict(sorted(service.tally.items()))
+
+    tally = asyncio.run(work())
+    if as_json:
+        print_json({"tally": tally})

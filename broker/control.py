@@ -1,0 +1,90 @@
+"""What the router knows: the documents of the topic ``control``, and the rules made of them.
+
+Routers build their rules from ``control`` alone, so they keep working when the
+register's database is down. The rules are compiled when they are next asked
+for, so that a hundred documents that arrive together cost one compilation.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from agreements.rules import Rules
+from connectors.streams import Streams
+
+TOPIC = "control"
+
+Compile = Callable[[Mapping[str, bytes]], Rules]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Rules, and the position on ``control`` before which every document was known."""
+
+    rules: Rules
+    position: int
+
+
+class ControlState:
+    """The documents of ``control`` up to a position, by key."""
+
+    def __init__(self, compile_documents: Compile) -> None:
+        self._compile = compile_documents
+        self._documents: dict[str, bytes] = {}
+        self._position = 0
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def documents(self) -> Mapping[str, bytes]:
+        """The documents as they are now."""
+        return self._documents
+
+    def apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        """Take one record in; a tombstone removes its document."""
+        if key is not None:
+            name = key.decode(errors="replace")
+            if value is None:
+                self._documents.pop(name, None)
+            else:
+                self._documents[name] = value
+        self._position = offset + 1
+        self._snapshot = None
+
+    def snapshot(self) -> Snapshot:
+        """Return the rules as of now, compiled anew if a document has come since."""
+        if self._snapshot is None:
+            self._snapshot = Snapshot(self._compile(self._documents), self._position)
+        return self._snapshot
+
+    async def load(self, streams: Streams, *, before: int | None = None) -> None:
+        """Read ``control`` to its end, or only the documents before an offset."""
+        async for record in streams.read(TOPIC, start=self._position):
+            if before is not None and record.offset >= before:
+                break
+            self.apply(record.key, record.value, record.offset)
+
+    @contextlib.asynccontextmanager
+    async def following(self, streams: Streams) -> AsyncIterator[asyncio.Task[None]]:
+        """Keep up with ``control`` in the background; the task ends only by failing."""
+        await self.load(streams)
+        task = asyncio.create_task(self._follow(streams), name="follow-control")
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _follow(self, streams: Streams) -> None:
+        async for record in streams.read(TOPIC, start=self._position, follow=True):
+            self.apply(record.key, record.value, record.offset)
+            log.info("control document", document=_kind_of(record.key), offset=record.offset)
+
+
+def _kind_of(key: bytes | None) -> str:
+    return (key or b"").partition(b"|")[0].decode(errors="replace")[:32]

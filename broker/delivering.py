@@ -1,0 +1,160 @@
+"""Turn a permit into a delivery: the view sealed for its recipient, and what evidence says of it.
+
+Everything that is the same for all deliveries of one flow to one recipient is
+made once and kept as long as the rules are.
+"""
+
+import hmac
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+
+from agreements.candidates import Candidate
+from agreements.deciding import Permit
+from agreements.model import LegalBasis as SignedBasis
+from agreements.rules import Rules
+from agreements.views import Disclosure
+from broker.keyring import Keyring
+from broker.recording import Clause, LegalBasis, permitted, permitted_part
+from connectors.streams import Outgoing, Record
+from schemas.events import Envelope, dataschema_of
+from schemas.sealing import BindingTemplate, Sealer
+
+DELIVERIES: Final = "deliveries."
+_KEY_BYTES: Final = 16
+
+
+@dataclass(slots=True)
+class _Way:
+    """What all deliveries of one view under one flow to one recipient share."""
+
+    topic: str
+    sealer: Sealer
+    binding: BindingTemplate
+    schema_header: tuple[str, bytes]
+    flow_headers: tuple[tuple[str, bytes], ...]
+    key: bytes
+    clause: bytes
+    view: bytes
+    told: dict[Disclosure, bytes] = field(default_factory=dict)
+
+
+class Deliveries:
+    """Makes deliveries. Content keys outlive the rules, everything else goes with them."""
+
+    def __init__(self, keys: Keyring) -> None:
+        self._keys = keys
+        self._rules: Rules | None = None
+        self._ways: dict[tuple[Candidate, bytes], _Way] = {}
+        self._clauses: dict[Candidate, bytes] = {}
+        self._sealers: dict[tuple[str, str], Sealer] = {}
+
+    def take(self, rules: Rules) -> None:
+        """Go by these rules from here on."""
+        if rules is not self._rules:
+            self._rules = rules
+            self._ways.clear()
+            self._clauses.clear()
+
+    def deliver(
+        self, record: Record, envelope: Envelope, permit: Permit, *, subject: bytes
+    ) -> tuple[Outgoing, bytes]:
+        """Return the delivery, and the candidate's part of the decision record."""
+        way = self._ways.get((permit.candidate, permit.view.fingerprint)) or self._way(
+            permit, envelope
+        )
+        sealed = way.sealer.seal(permit.cut.framed, way.binding.aad(envelope.id))
+        headers = [
+            pair if pair[0] != "ce_dataschema" else way.schema_header for pair in record.headers
+        ]
+        headers += way.flow_headers
+        # Under a key of the recipient's own: two recipients cannot join what they received.
+        key = hmac.digest(way.key, subject, "sha256")[:_KEY_BYTES]
+        disclosure = permit.cut.disclosure
+        part = way.told.get(disclosure)
+        if part is None:
+            part = way.told[disclosure] = permitted_part(
+                way.clause,
+                items=disclosure.items,
+                transforms=dict(disclosure.transforms),
+                view=way.view,
+                key=way.sealer.recipient_key.kid,
+            )
+        told = permitted(part, withheld=disclosure.withheld, sealed=sha256(sealed).digest())
+        return Outgoing(way.topic, key, sealed, headers), told
+
+    def clause(self, candidate: Candidate) -> bytes:
+        """Return what evidence says of the candidate's flow."""
+        clause = self._clauses.get(candidate)
+        if clause is None:
+            clause = self._clauses[candidate] = clause_of(candidate).to_avro()
+        return clause
+
+    def _way(self, permit: Permit, envelope: Envelope) -> _Way:
+        candidate, view = permit.candidate, permit.view
+        topic = DELIVERIES + candidate.recipient
+        dataschema = dataschema_of(view.fingerprint)
+        way = _Way(
+            topic=topic,
+            sealer=self._sealer(candidate.recipient),
+            binding=BindingTemplate(
+                candidate.recipient,
+                topic,
+                envelope.type,
+                dataschema,
+                agreement=candidate.agreement_id,
+                version=candidate.version,
+                flow=candidate.flow.id,
+            ),
+            schema_header=("ce_dataschema", dataschema.encode()),
+            flow_headers=(
+                ("ce_agreementid", candidate.agreement_id.encode()),
+                ("ce_agreementversion", str(candidate.version).encode()),
+                ("ce_flowid", candidate.flow.id.encode()),
+                ("ce_purpose", candidate.purpose.encode()),
+            ),
+            key=self._keys.derive("delivery-key", candidate.recipient),
+            clause=self.clause(candidate),
+            view=view.fingerprint,
+        )
+        self._ways[candidate, view.fingerprint] = way
+        return way
+
+    def _sealer(self, recipient: str) -> Sealer:
+        if self._rules is None:
+            raise RuntimeError("deliveries need rules")
+        key = self._rules.parties[recipient].sealing_public_keys()[0]
+        sealer = self._sealers.get((recipient, key.kid))
+        if sealer is None:
+            sealer = Sealer(self._keys.signing[0], recipient, key)
+            self._sealers[recipient, key.kid] = sealer
+        return sealer
+
+
+def clause_of(candidate: Candidate) -> Clause:
+    """Return a candidate's flow as evidence tells it."""
+    legal = candidate.flow.legal
+    return Clause(
+        recipient=candidate.recipient,
+        agreement=candidate.agreement_id,
+        version=candidate.version,
+        hash=bytes.fromhex(candidate.sha256),
+        flow=candidate.flow.id,
+        purpose=candidate.purpose,
+        provider=_basis(legal.provider),
+        receiver=_basis(legal.recipient),
+    )
+
+
+def _basis(basis: SignedBasis) -> LegalBasis:
+    conditions = [f"art6:{basis.art6}"] if basis.art6 else []
+    conditions += [f"art9:{letter}" for letter in basis.art9]
+    conditions += [f"sch1:{paragraph}" for paragraph in basis.sch1]
+    conditions += [f"art10:{basis.art10}"] if basis.art10 else []
+    if basis.part3 is not None:
+        conditions.append(f"s35:{basis.part3.s35}")
+        conditions += [f"sch8:{paragraph}" for paragraph in basis.part3.sch8]
+    if basis.confidentiality:
+        conditions.append(f"confidentiality:{basis.confidentiality}")
+    gateways = (*basis.gateways, *(basis.part3.authorised_by if basis.part3 else ()))
+    return LegalBasis(basis.regime, tuple(conditions), gateways)

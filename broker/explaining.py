@@ -1,0 +1,211 @@
+"""Explain a decision: every check in order, with clause and law, and whether it still comes out.
+
+The decision is made again from the evidence: the sealed event where it lies,
+the control documents that the router knew then, and the time it decided at.
+What comes out is compared with the decision record, field by field.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from agreements.candidates import Candidate
+from agreements.deciding import Deny, Permit, Review, checks, decide
+from agreements.gateways import gateway
+from agreements.model import LegalBasis
+from broker.control import ControlState
+from broker.delivering import clause_of
+from broker.recording import read_decision
+from broker.routing import DECISIONS, Accepted, Router
+from broker.scheme import SchemeFolder
+from connectors.streams import Record, Streams
+from schemas.errors import RejectedInput
+
+
+class NoDecision(RejectedInput):
+    """There is no decision record of the event."""
+
+    code: ClassVar[str] = "no-decision"
+
+
+async def explain(
+    scheme: SchemeFolder, streams: Streams, event_id: str, *, recipient: str | None = None
+) -> dict[str, Any]:
+    """Return what was decided about an event and why, and whether deciding again agrees.
+
+    Raises:
+        NoDecision: no decision record names the event, or none with that recipient.
+
+    """
+    record = await find_decision(streams, event_id)
+    told = [
+        candidate
+        for candidate in record["candidates"]
+        if recipient is None or candidate["recipient"] == recipient
+    ]
+    if not told:
+        raise NoDecision(f"the decision on {event_id} names no recipient {recipient}")
+    control = scheme.control()
+    await control.load(streams, before=record["rules"])
+    event = await _event(streams, record)
+    again = _Again(scheme.router(streams), control, record, event)
+    return {
+        "event_id": event_id,
+        "event_type": record["eventType"],
+        "publisher": record["publisher"],
+        "occurred_at": record["occurredAt"].isoformat(),
+        "decided_at": record["decidedAt"].isoformat(),
+        "agrees": again.agrees(record["candidates"]),
+        "event_held": event is not None,
+        "decisions": [again.explained(candidate) for candidate in told],
+    }
+
+
+async def find_decision(streams: Streams, event_id: str) -> dict[str, Any]:
+    """Return the decision record of an event.
+
+    Raises:
+        NoDecision: there is none.
+
+    """
+    needle = event_id.encode()
+    async for record in streams.read(DECISIONS):
+        if record.value is not None and needle in record.value:
+            decision = read_decision(record.value)
+            if decision["eventId"] == event_id:
+                return decision
+    raise NoDecision(
+        f"no decision on event {event_id}: it is not routed yet (`concordat run --until-idle`),"
+        " in quarantine, or the id is mistyped"
+    )
+
+
+async def _event(streams: Streams, record: Mapping[str, Any]) -> Record | None:
+    """Return the sealed event that a decision was made on; None when it is no longer held."""
+    async for found in streams.read(
+        record["topic"], partition=record["partition"], start=record["offset"]
+    ):
+        return found if found.offset == record["offset"] else None
+    return None
+
+
+class _Again:
+    """One decision, made again under the rules and the time of its record."""
+
+    def __init__(
+        self,
+        router: Router,
+        control: ControlState,
+        record: Mapping[str, Any],
+        event: Record | None,
+    ) -> None:
+        self._rules = control.snapshot().rules
+        self._at_us = int(record["decidedAt"].timestamp() * 1000 + 0.5) * 1000
+        self._accepted: Accepted | None = None
+        self._same_event = False
+        if event is not None:
+            router.take(self._rules)
+            self._accepted = router.open(event, at_us=self._at_us)
+            self._same_event = self._accepted.verified.leaf == record["digest"]
+        found = self._rules.candidates(record["publisher"], record["eventType"])
+        self._candidates = {_name(clause_of(candidate)): candidate for candidate in found}
+
+    def agrees(self, told: list[dict[str, Any]]) -> bool | None:
+        """Whether every candidate comes out as recorded; None when the event is not held."""
+        if self._accepted is None:
+            return None
+        again = [self._decided(candidate) for candidate in self._candidates.values()]
+        if not again:
+            return self._same_event and [one["reason"] for one in told] == ["no-agreement"]
+        recorded = {_name_of(one): _outcome_of(one) for one in told}
+        return self._same_event and recorded == {
+            _name(clause_of(candidate)): outcome
+            for candidate, outcome in zip(self._candidates.values(), again, strict=True)
+        }
+
+    def explained(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Return one candidate's decision for a reader."""
+        candidate = self._candidates.get(_name_of(told))
+        result: dict[str, Any] = {
+            "recipient": told["recipient"],
+            "outcome": told["outcome"],
+            "reason": told["reason"],
+            "detail": told["detail"],
+            "agreement": told["agreement"],
+            "version": told["version"],
+            "sha256": told["hash"].hex(),
+            "flow": told["flow"],
+            "purpose": told["purpose"],
+            "items": told["items"],
+            "transforms": told["transforms"],
+            "withheld": told["withheld"],
+            "legal": {},
+            "checks": [],
+        }
+        if candidate is None:
+            return result
+        legal = candidate.flow.legal
+        result["legal"] = {
+            "provider": _basis(legal.provider, told["provider"]),
+            "recipient": _basis(legal.recipient, told["receiver"]),
+        }
+        if self._accepted is not None:
+            result["checks"] = [
+                {
+                    "check": check.code,
+                    "question": check.question,
+                    "state": check.state,
+                    "text": check.text,
+                    "figures": check.figures,
+                }
+                for check in checks(self._accepted.opened, candidate, self._at_us)
+            ]
+        return result
+
+    def _decided(self, candidate: Candidate) -> tuple[Any, ...]:
+        if self._accepted is None:
+            raise RuntimeError("deciding again needs the event")
+        decision = decide(self._accepted.opened, candidate, at=self._at_us)
+        match decision:
+            case Permit():
+                return (
+                    "permit",
+                    "",
+                    "",
+                    decision.items,
+                    dict(decision.transforms),
+                    dict(decision.withheld),
+                )
+            case Review():
+                withheld = dict(decision.withheld)
+                return ("review", decision.reason, decision.detail, (), {}, withheld)
+            case Deny():
+                return ("deny", decision.reason, decision.detail, (), {}, {})
+
+
+def _outcome_of(told: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        told["outcome"],
+        told["reason"],
+        told["detail"],
+        tuple(told["items"]),
+        told["transforms"],
+        told["withheld"],
+    )
+
+
+def _name(clause: Any) -> tuple[str, str, int, str, bytes]:
+    return (clause.recipient, clause.agreement, clause.version, clause.flow, clause.hash)
+
+
+def _name_of(told: Mapping[str, Any]) -> tuple[str, str, int, str, bytes]:
+    return (told["recipient"], told["agreement"], told["version"], told["flow"], told["hash"])
+
+
+def _basis(basis: LegalBasis, told: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "regime": basis.regime,
+        "conditions": told["conditions"],
+        "gateways": [
+            {"address": address, "title": gateway(address).title} for address in told["gateways"]
+        ],
+    }

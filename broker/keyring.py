@@ -1,0 +1,77 @@
+"""The private keys of the broker and of a party, as the key store holds them."""
+
+import base64
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from broker.keystore import KeysUnavailable
+from schemas.keys import SealingKey, SigningKey, Suite
+
+BROKER: Final = "broker"
+"""The party id that events are sealed to."""
+
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Signing and sealing keys, newest first, and one secret to derive others from.
+
+    A party derives its event ids and record keys from the secret, the broker the
+    blinding of subjects, the pseudonyms and the record keys of deliveries.
+    """
+
+    signing: tuple[SigningKey, ...]
+    sealing: tuple[SealingKey, ...]
+    secret: bytes
+
+    @classmethod
+    def generate(cls, suite: Suite = Suite.X_WING) -> Self:
+        """Make one key of each kind from the system's randomness."""
+        return cls(
+            (SigningKey.generate(),),
+            (SealingKey.generate(suite),),
+            secrets.token_bytes(_SECRET_BYTES),
+        )
+
+    @classmethod
+    def from_jwks(cls, owner: str, jwks: Sequence[Mapping[str, Any]]) -> Self:
+        """Read what ``to_jwks`` wrote.
+
+        Raises:
+            KeysUnavailable: a kind of key is missing.
+
+        """
+        signing = tuple(SigningKey.from_jwk(jwk) for jwk in jwks if jwk.get("use") == "sig")
+        sealing = tuple(SealingKey.from_jwk(jwk) for jwk in jwks if jwk.get("use") == "enc")
+        found = [_decode(str(jwk["k"])) for jwk in jwks if jwk.get("kty") == "oct"]
+        if not (signing and sealing and found):
+            raise KeysUnavailable(
+                f"the keys of {owner} are not whole: expected a signing key,"
+                " a sealing key and a secret"
+            )
+        return cls(signing, sealing, found[0])
+
+    def to_jwks(self) -> list[dict[str, Any]]:
+        """Return private JWKs (RFC 7517): for a key store, nowhere else."""
+        secret = base64.urlsafe_b64encode(self.secret).rstrip(b"=").decode()
+        return [
+            *(key.to_private_jwk() for key in self.signing),
+            *(key.to_private_jwk() for key in self.sealing),
+            {"kty": "oct", "k": secret, "use": "derive"},
+        ]
+
+    def derive(self, purpose: str, subject: str = "") -> bytes:
+        """Derive 32 bytes for one purpose and, within it, one party (HKDF-Expand, RFC 5869 §2.3).
+
+        The secret is uniform, so the extract step is not needed (RFC 5869 §3.3).
+        """
+        info = f"concordat {purpose}\0{subject}".encode()
+        return hmac.digest(self.secret, info + b"\x01", "sha256")
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

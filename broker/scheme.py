@@ -1,0 +1,105 @@
+"""A scheme's folder: its settings and keys, and the parts of the service built from them.
+
+    concordat.toml          settings, with the scheme's public key pinned
+    keys/                   the scheme's and the broker's private keys, encrypted
+    parties/<id>/           a party's private keys; in service on that party's machine
+    streams.db              the embedded streams
+    received/<id>.jsonl     what `concordat receive` wrote
+
+This is the one place that builds things; nothing below it reads settings.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from agreements.rules import Rules, compile_rules
+from broker.control import ControlState
+from broker.keyring import Keyring
+from broker.keystore import FileKeyStore, KeyStore
+from broker.routing import Router
+from broker.service import Progress, RouterService
+from broker.settings import Settings
+from connectors.streams import Streams, open_streams
+from schemas.catalogue import Catalogue, shipped
+from schemas.control import BROKER
+from schemas.keys import SigningKey, VerifyingKey
+
+SCHEME: Final = "scheme"
+
+
+class SchemeFolder:
+    """The parts of one scheme, each built when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.path: Path = settings.dir
+
+    @cached_property
+    def key_store(self) -> KeyStore:
+        """Where the scheme's and the broker's own keys lie."""
+        return FileKeyStore(self.path / "keys", self.settings.key_passphrase)
+
+    def party_store(self, party: str) -> KeyStore:
+        """Where a party keeps its keys, if it keeps them in this folder."""
+        return FileKeyStore(self.path / "parties" / party, self.settings.key_passphrase)
+
+    @cached_property
+    def broker_keys(self) -> Keyring:
+        """The broker's private keys."""
+        return Keyring.from_jwks(BROKER, self.key_store.load(BROKER))
+
+    def party_keys(self, party: str) -> Keyring:
+        """Return a party's private keys."""
+        return Keyring.from_jwks(party, self.party_store(party).load(party))
+
+    @cached_property
+    def scheme_key(self) -> VerifyingKey:
+        """The scheme's public key, as the settings pin it."""
+        return VerifyingKey.from_jwk(self.settings.scheme.key)
+
+    def scheme_signing_key(self) -> SigningKey:
+        """Return the scheme's private key: to vouch for parties, and for nothing else."""
+        return SigningKey.from_jwk(self.key_store.load(SCHEME)[0])
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The event types."""
+        return shipped()
+
+    def streams(self) -> AbstractAsyncContextManager[Streams]:
+        """Return the streams, to be entered with ``async with``."""
+        return open_streams(self.settings.streams_url)
+
+    def compile(self, documents: Mapping[str, bytes]) -> Rules:
+        """Compile the rules of control documents, every signature checked."""
+        return compile_rules(
+            documents,
+            self.catalogue,
+            scheme_key=self.scheme_key,
+            pseudonym_key=lambda recipient: self.broker_keys.derive("pseudonym", recipient),
+        )
+
+    def control(self) -> ControlState:
+        """Return an empty state of ``control`` that compiles with this scheme's keys."""
+        return ControlState(self.compile)
+
+    def service(self, streams: Streams, *, progress: Progress | None = None) -> RouterService:
+        """Return a router with the loop that owns its transactions."""
+        settings = self.settings.router
+        return RouterService(
+            streams,
+            self.router(streams),
+            self.control(),
+            group=settings.group,
+            max_records=settings.max_records,
+            progress=progress,
+        )
+
+    def router(self, streams: Streams) -> Router:
+        """Return a router with the broker's keys."""
+        return Router(
+            self.broker_keys, self.catalogue, max_record_bytes=streams.max_record_bytes
+        )

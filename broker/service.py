@@ -1,0 +1,165 @@
+"""Run a router: read batches, route them, commit each with its offsets in one transaction.
+
+The loop owns the transactions and the clock; what an event becomes is decided
+in `routing`, which knows neither. Batches of different partitions are in hand
+together, so that one commits while the next is routed.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+
+from broker.control import ControlState
+from broker.routing import EVENTS, Routed, Router
+from connectors.streams import Batch, Group, NotCommitted, Streams
+from schemas.errors import ConfigurationError
+
+IDLE_SECONDS = 0.25
+"""How long a read waits before the loop looks at its topics and at the stop signal."""
+
+log = structlog.get_logger()
+
+Progress = Callable[[Counter[str]], None]
+
+
+class RouterService:
+    """One member of the router group, on whichever streams."""
+
+    def __init__(
+        self,
+        streams: Streams,
+        router: Router,
+        control: ControlState,
+        *,
+        group: str = "router",
+        max_records: int = 2000,
+        progress: Progress | None = None,
+    ) -> None:
+        self._streams = streams
+        self._router = router
+        self._control = control
+        self._group_name = group
+        self._max_records = max_records
+        self._progress = progress
+        self._stopping = asyncio.Event()
+        self._commits: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self.tally: Counter[str] = Counter()
+
+    def stop(self) -> None:
+        """End after the batches in hand are committed."""
+        self._stopping.set()
+
+    async def run(self, *, until_idle: bool = False) -> None:
+        """Route until stopped or, with ``until_idle``, until nothing is left to route.
+
+        Raises:
+            ConfigurationError: ``control`` could not be followed any longer.
+
+        """
+        async with self._control.following(self._streams) as follower:
+            while not self._stopping.is_set():
+                topics = self._topics()
+                if topics and await self._route_topics(topics, follower, until_idle=until_idle):
+                    return
+                if not topics:
+                    if until_idle:
+                        return
+                    await self._pause(follower)
+
+    async def _route_topics(
+        self, topics: list[str], follower: asyncio.Task[None], *, until_idle: bool
+    ) -> bool:
+        """Route until stopped (True) or until other topics are to be read (False)."""
+        async with self._streams.group(
+            self._group_name,
+            topics,
+            max_records=self._max_records,
+            on_assigned=self._on_assigned,
+        ) as group:
+            log.info("routing", topics=len(topics))
+            while True:
+                batch = await group.next(IDLE_SECONDS)
+                self._check(follower)
+                if batch is not None:
+                    self._route(group, batch)
+                    continue
+                if self._stopping.is_set() or (until_idle and await self._is_idle(topics)):
+                    await self._settle()
+                    return True
+                if self._topics() != topics:
+                    await self._settle()
+                    return False
+
+    def _route(self, group: Group, batch: Batch) -> None:
+        routed = self._router.route(
+            batch, self._control.snapshot(), at_ms=time.time_ns() // 1_000_000
+        )
+        task = asyncio.create_task(self._commit(group, batch, routed))
+        self._commits.add(task)
+        task.add_done_callback(self._committed)
+
+    def _committed(self, task: asyncio.Task[None]) -> None:
+        self._commits.discard(task)
+        if not task.cancelled():
+            self._failure = self._failure or task.exception()
+
+    async def _commit(self, group: Group, batch: Batch, routed: Routed) -> None:
+        try:
+            await group.commit(batch, routed.outgoing)
+        except NotCommitted as error:
+            self._router.accepted.release(routed.accepted)
+            log.warning("batch dropped", code=error.code, topic=batch.topic)
+            return
+        self._router.accepted.forget_oldest()
+        self.tally.update(routed.tally)
+        log.info(
+            "batch", topic=batch.topic, partition=batch.partition, **_counts(routed.tally)
+        )
+        if self._progress is not None:
+            self._progress(self.tally)
+
+    async def _is_idle(self, topics: list[str]) -> bool:
+        await self._settle()
+        return await self._streams.lag(self._group_name, topics) == 0
+
+    async def _settle(self) -> None:
+        """Wait for the commits in hand."""
+        while self._commits:
+            await asyncio.wait(self._commits)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _on_assigned(self, topic: str, partition: int) -> None:
+        await self._router.accepted.load(self._streams, topic, partition)
+
+    def _topics(self) -> list[str]:
+        """The events of every publisher that ``control`` names."""
+        rules = self._control.snapshot().rules
+        return sorted(
+            EVENTS + party.id for party in rules.parties.values() if "publisher" in party.roles
+        )
+
+    async def _pause(self, follower: asyncio.Task[None]) -> None:
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait(
+            {stopping, follower}, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        stopping.cancel()
+        self._check(follower)
+
+    def _check(self, follower: asyncio.Task[None]) -> None:
+        """Go no further after a failed commit, or on rules that are no longer kept up to date."""
+        if self._failure is not None:
+            raise self._failure
+        if follower.done():
+            raise ConfigurationError(
+                "control can no longer be followed, so no event may be decided: restart the router"
+            ) from follower.exception()
+
+
+def _counts(tally: Counter[str]) -> dict[str, int]:
+    return dict(sorted(tally.items()))
