@@ -151,6 +151,14 @@ class Group(Protocol):
         """Give the batch back: it is read again from its first record."""
         ...
 
+    async def subscribe(self, topics: Sequence[str]) -> None:
+        """Read these topics from now on, and no others.
+
+        Raises:
+            UnknownTopic: one of them does not exist; nothing has changed.
+        """
+        ...
+
     def assignment(self) -> frozenset[tuple[str, int]]:
         """The (topic, partition) pairs that this member holds and can read now."""
         ...

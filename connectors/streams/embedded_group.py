@@ -62,6 +62,7 @@ class EmbeddedGroup:
         self._closed = False
         self._failure: BaseException | None = None
         self._preparing: set[asyncio.Task[None]] = set()
+        self._known: object = None
 
     async def __aenter__(self) -> Self:
         self._check_topics(self._subscribed)
@@ -203,32 +204,28 @@ class EmbeddedGroup:
         pause = self._session_timeout / _SIGNS_OF_LIFE
         loop = asyncio.get_running_loop()
         renewed = loop.time()
-        known = self._members_seen()
         try:
             while True:
                 seen = changes.version
                 await changes.wait(seen, max(0.0, renewed + pause - loop.time()))
                 if (
-                    self._members_seen() != known
+                    self._known != self._seen_in(self._streams.reader)
                     or loop.time() >= renewed + pause
                     or any(h.is_leaving and h.open_since is None for h in self._holdings.values())
                 ):
                     await self._balance()
                     renewed = loop.time()
-                    known = self._members_seen()
         except Exception as error:  # noqa: BLE001  told to whoever asks for the next batch
             self._failure = error
             changes.notify()
 
-    def _members_seen(self) -> object:
+    def _seen_in(self, connection: sqlite3.Connection) -> object:
         """Return what a rebalance depends on: the members and who holds what."""
-        reader = self._streams.reader
+        group = (self.name,)
         return (
-            reader.execute("SELECT id, topics FROM members WHERE grp = ?", (self.name,)).fetchall(),
-            reader.execute(
-                "SELECT log, owner FROM positions WHERE grp = ?", (self.name,)
-            ).fetchall(),
-            reader.execute("SELECT count(*) FROM logs").fetchone(),
+            connection.execute("SELECT id, topics FROM members WHERE grp = ?", group).fetchall(),
+            connection.execute("SELECT log, owner FROM positions WHERE grp = ?", group).fetchall(),
+            connection.execute("SELECT count(*) FROM logs").fetchone(),
         )
 
     async def _balance(self) -> None:
@@ -281,7 +278,10 @@ class EmbeddedGroup:
             for log_id, log in wanted.items()
             if log_id not in self._holdings
         )
-        return [claimed for claimed in claims if claimed is not None]
+        gained = [claimed for claimed in claims if claimed is not None]
+        # Within the transaction, so that no change after it is taken for one before.
+        self._known = self._seen_in(connection)
+        return gained
 
     def _must_finish(self, holding: _Holding, now: float) -> bool:
         """Whether an open batch is to be waited for before the log is given up."""

@@ -10,10 +10,12 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +23,8 @@ PROJECT = Path(__file__).parents[2]
 FILES = PROJECT / "deploy" / "test-kafka"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
+_API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+"""Kafka's first request (ApiVersions, version 0), which every broker answers."""
 
 
 class Unavailable(Exception):  # noqa: N818  an answer to "can it be had here?", not a fault
@@ -64,20 +68,37 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_port(port: int, *, seconds: float, broken: "subprocess.Popen[bytes] | None") -> None:
-    """Return once something answers on the port.
+def wait_for_kafka(port: int, *, seconds: float, has_ended: Callable[[], bool]) -> None:
+    """Return once a broker answers on the port.
 
     Raises:
-        Unavailable: nothing did in time, or the process behind it has ended.
+        Unavailable: none did in time, or ``has_ended`` says that none will.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if broken is not None and broken.poll() is not None:
-            raise Unavailable(f"the broker ended with status {broken.returncode}")
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+        if has_ended():
+            raise Unavailable("the broker ended while starting")
+        # To connect is not enough: Docker's proxy accepts before there is a broker.
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as line:
+            line.sendall(_API_VERSIONS)
+            if line.recv(4):
+                return
         time.sleep(0.05)
-    raise Unavailable(f"nothing answers on port {port} after {seconds:.0f} seconds")
+    raise Unavailable(f"no broker answers on port {port} after {seconds:.0f} seconds")
+
+
+def settings(*, port: int, bind: str, directory: str) -> dict[str, str]:
+    """Return the broker's settings of ``deploy/test-kafka`` with their places filled in."""
+    text = (FILES / "server.properties").read_text()
+    for mark, value in (
+        ("@PORT@", str(port)),
+        ("@CONTROLLER_PORT@", str(free_port())),
+        ("@BIND@", bind),
+        ("@DIRECTORY@", directory),
+    ):
+        text = text.replace(mark, value)
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
 class LocalKafka:
@@ -108,7 +129,7 @@ class LocalKafka:
                 start_new_session=True,
             )
         try:
-            wait_for_port(self.port, seconds=_START_SECONDS, broken=self._process)
+            wait_for_kafka(self.port, seconds=_START_SECONDS, has_ended=self._has_ended)
         except Unavailable as problem:
             self.stop(kill=True)
             tail = (self._folder / "output.log").read_text(errors="replace")[-1500:]
@@ -131,19 +152,16 @@ class LocalKafka:
         self.stop(kill=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
     def _java(self, heap: str) -> list[str]:
         return ["java", heap, "-XX:+UseSerialGC", "-cp", f"{self._jars}/*"]
 
     def _write_settings(self) -> None:
         self._settings = self._folder / "server.properties"
-        text = (FILES / "server.properties").read_text()
-        for mark, value in (
-            ("@PORT@", self.port),
-            ("@CONTROLLER_PORT@", free_port()),
-            ("@DIRECTORY@", self._folder / "data"),
-        ):
-            text = text.replace(mark, str(value))
-        self._settings.write_text(text)
+        values = settings(port=self.port, bind="127.0.0.1", directory=str(self._folder / "data"))
+        self._settings.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
         identity = uuid.uuid4().hex
         command = ["kafka.tools.StorageTool", "format", "-t", identity, "-c", str(self._settings)]
         subprocess.run([*self._java("-Xmx128m"), *command], check=True, capture_output=True)

@@ -1,0 +1,66 @@
+"""What tests of several parts need: streams of each kind, and a Kafka for the session."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from services.kafka import find_kafka
+from services.local_kafka import LocalKafka, Unavailable
+
+from connectors.streams import Streams, open_streams
+
+
+@pytest.fixture(scope="session")
+def kafka_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the address of a real Kafka, started once for the whole session."""
+    try:
+        kafka = find_kafka()
+    except Unavailable as reason:
+        pytest.skip(f"no Kafka is to be had: {reason}")
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None:
+        terminal.ensure_newline()
+        for note in kafka.notes:
+            terminal.write_line(f"Kafka: {note}")
+        terminal.write_line(f"Kafka: {kafka.origin} at {kafka.address}")
+    try:
+        yield f"kafka://{kafka.address}"
+    finally:
+        kafka.close()
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[LocalKafka]:
+    """Return a broker for one test alone, which the test may stop, kill and start."""
+    try:
+        broker = LocalKafka(heap="512m")
+        broker.start()
+    except Unavailable as reason:
+        pytest.skip(f"no broker of one's own is to be had: {reason}")
+    try:
+        yield broker
+    finally:
+        broker.remove()
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def streams_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of streams of each kind in turn."""
+    if request.param == "embedded":
+        return f"sqlite:{tmp_path / 'streams.db'}"
+    return str(request.getfixturevalue("kafka_url"))
+
+
+@pytest.fixture
+async def streams(streams_url: str) -> AsyncIterator[Streams]:
+    """Return open streams of each kind in turn."""
+    async with open_streams(streams_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    """Return a function that makes a name of this test's own: Kafka serves all of them."""
+    suffix = uuid.uuid4().hex[:8]
+    return lambda name: f"{name}.{suffix}"
