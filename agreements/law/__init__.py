@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from agreements.law import bases, items, structure
+from agreements.law import bases, confidence, items, structure
 from agreements.law.rule import Finding, FlowView, Rule
 from agreements.model import Agreement, Flow
 from agreements.problems import Problem
@@ -23,6 +23,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *structure.RULES.rules,
     *items.RULES.rules,
     *bases.RULES.rules,
+    *confidence.RULES.rules,
 )
 
 
@@ -41,8 +42,12 @@ def validate(
 
 
 def flow_faults(agreement: Agreement, flow: Flow, catalogue: Catalogue) -> list[Problem]:
-    """Return the errors that leave the flow without a complete legal basis on both sides."""
-    view = FlowView(agreement, agreement.flows.index(flow), flow, catalogue)
+    """Return the errors that leave the flow without a complete legal basis on both sides.
+
+    ``flow`` is one of ``agreement.flows``.
+    """
+    index = next(i for i, known in enumerate(agreement.flows) if known is flow)
+    view = FlowView(agreement, index, flow, catalogue)
     return [
         _problem(rule, finding)
         for rule in RULES

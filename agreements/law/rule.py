@@ -91,9 +91,16 @@ class FlowView:
         """Each item that reaches the recipient, in whatever form, with its place."""
         return ((path, item) for path, item in self.items if item.transform != "drop")
 
+    @cached_property
+    def _labels(self) -> Mapping[str, frozenset[Sensitivity]]:
+        return {
+            item.path: frozenset().union(*(f.sensitivity for f in self.fields(item.path)))
+            for item in self.flow.items
+        }
+
     def sensitivity(self, item: Item) -> frozenset[Sensitivity]:
         """Return the labels that the event schemas give to the item."""
-        return frozenset().union(*(found.sensitivity for found in self.fields(item.path)))
+        return self._labels[item.path]
 
     def is_free_text(self, item: Item) -> bool:
         """Whether an event schema says that the item is free text."""
