@@ -24,13 +24,16 @@ from pydantic_core import PydanticCustomError
 from agreements.codes import code_list
 
 # RFC 3339 §5.6, UTC only; a date alone means the midnight (UTC) that it begins with.
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{3})?Z)?")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z)?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # ISO 8601-1:2019 §5.5.2. Years and months have no fixed length: only retention may use them.
 _EXACT = re.compile(
-    r"P(?!$)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
-    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?",
+    r"P(?!$)(?:(?P<weeks>[0-9]+)W)?(?:(?P<days>[0-9]+)D)?"
+    r"(?:T(?=[0-9])(?:(?P<hours>[0-9]+)H)?(?:(?P<minutes>[0-9]+)M)?(?:(?P<seconds>[0-9]+)S)?)?",
 )
-_CALENDAR = re.compile(r"P(?=\d)(?:\d{1,4}Y)?(?:\d{1,4}M)?(?:\d{1,4}W)?(?:\d{1,5}D)?")
+_CALENDAR = re.compile(
+    r"P(?=[0-9])(?:[0-9]{1,4}Y)?(?:[0-9]{1,4}M)?(?:[0-9]{1,4}W)?(?:[0-9]{1,5}D)?"
+)
 LONGEST = timedelta(days=366 * 150)
 
 Whole = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]
@@ -131,14 +134,22 @@ def _moment_text(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
+def is_day(value: object) -> bool:
+    """Whether the value is the text of a date, in the one spelling that is accepted."""
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _day(value: object) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
+    if isinstance(value, str) and is_day(value):
+        return date.fromisoformat(value)
     raise PydanticCustomError("not-a-date", "expected a date such as 2026-04-01")
 
 

@@ -7,6 +7,7 @@ from agreements.law.rule import CODE_OF_PRACTICE, PRODUCT, UKGDPR, Finding, Flow
 from agreements.model import Condition
 from agreements.problems import nearest
 from agreements.transforms import NotTransformable, compile_transform
+from agreements.values import is_day
 from schemas.avro import kind_of, logical_of
 from schemas.catalogue import EventType, Sensitivity
 
@@ -16,6 +17,7 @@ _OTHER_PEOPLE: Final = frozenset(
     {Sensitivity.THIRD_PARTY, Sensitivity.REFERRER, Sensitivity.ADOPTION}
 )
 _ANY_KEY: Final = bytes(32)  # only the fit is asked for, nothing is transformed
+_DATED: Final = frozenset({"date", "timestamp-millis", "timestamp-micros"})
 _TEXT: Final = frozenset({"string", "enum"})
 _NUMBERS: Final = frozenset({"int", "long"})
 
@@ -134,8 +136,7 @@ def _misfit(condition: Condition, found: Any) -> str | None:
     if condition.operator == "present":
         return None
     if condition.operator in ("before", "after"):
-        dated = (logical_of(found) or "").startswith(("date", "timestamp", "local-timestamp"))
-        return None if dated else "is not a date or a time"
+        return None if logical_of(found) in _DATED else "is not a date or a time"
     values = condition.operand
     values = values if isinstance(values, tuple) else (values,)
     kind = kind_of(found)
@@ -143,6 +144,8 @@ def _misfit(condition: Condition, found: Any) -> str | None:
         return _misfit_text(found, values)
     if kind == "boolean":
         return None if all(isinstance(v, bool) for v in values) else "is true or false"
+    if logical_of(found) == "date":
+        return None if all(map(is_day, values)) else "is a date: write it as 2026-04-01"
     if kind in _NUMBERS and logical_of(found) is None:
         whole = all(isinstance(v, int) and not isinstance(v, bool) for v in values)
         return None if whole else "is a whole number"
