@@ -1,0 +1,160 @@
+"""A candidate: one flow to one recipient, with all that could be known before the event.
+
+`agreements.rules` makes candidates from control documents, `agreements.deciding`
+holds events against them. Times are microseconds since the epoch, UTC: comparing
+integers is all that deciding does with them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from agreements.conditions import Clause, compile_conditions
+from agreements.model import Agreement, Flow, Item
+from agreements.views import View
+
+if TYPE_CHECKING:
+    from schemas.catalogue import EventType
+
+NEVER_US: Final = 2**63 - 1
+"""Later than any time: what has not happened."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_us(moment: datetime) -> int:
+    """Return an aware time as microseconds since the epoch."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(moment_us: int) -> datetime:
+    """Return microseconds since the epoch as an aware time, UTC."""
+    return _EPOCH + moment_us * _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objecting:
+    """A fact about a subject that forbids; None for recipients or purposes means all."""
+
+    kind: str
+    starts_at_us: int
+    until_us: int
+    recipients: frozenset[str] | None
+    purposes: frozenset[str] | None
+
+    def concerns(self, recipient: str, purpose: str, at: int) -> bool:
+        """Whether it stands in the way of this recipient and purpose at ``at``."""
+        return (
+            self.starts_at_us <= at < self.until_us
+            and (self.recipients is None or recipient in self.recipients)
+            and (self.purposes is None or purpose in self.purposes)
+        )
+
+
+Objections = Mapping[bytes, tuple[Objecting, ...]]
+"""What stands against sharing, by blinded subject."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What a flow does with one schema of an event type."""
+
+    clauses: tuple[Clause, ...]
+    view: View
+
+
+class Views:
+    """The views that were compiled, shared by all flows that give the same items.
+
+    ``compiled`` grows with the first event that needs a view, so ten thousand
+    agreements made from one template cost one compilation.
+    """
+
+    __slots__ = ("_views",)
+
+    def __init__(self) -> None:
+        self._views: dict[tuple[bytes, tuple[Item, ...], bool, bytes], View] = {}
+
+    def view(self, event_type: "EventType", flow: Flow, pseudonym_key: bytes) -> View:
+        """Return the view of ``flow`` on a schema for the recipient with this key."""
+        is_carried = flow.delivery == "payload"
+        has_pseudonym = any(item.transform == "pseudonym" for item in flow.items)
+        key = (
+            event_type.fingerprint,
+            flow.items,
+            is_carried,
+            pseudonym_key if has_pseudonym else b"",
+        )
+        if key not in self._views:
+            self._views[key] = View.of(
+                event_type, flow.items, pseudonym_key=pseudonym_key, is_carried=is_carried
+            )
+        return self._views[key]
+
+    @property
+    def compiled(self) -> tuple[View, ...]:
+        """Every view compiled so far."""
+        return tuple(self._views.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One flow of one version of an agreement, from one publisher to one recipient.
+
+    ``unsigned`` names the parties of the two that have not accepted, ``revoked_by``
+    those that revoked, ``inactive`` those that the scheme does not let take part;
+    ``incomplete`` holds the codes of what the legal bases lack. ``superseded_from_us``
+    is when a later version that both signed took over.
+    """
+
+    publisher: str
+    recipient: str
+    event_type: str
+    agreement: Agreement
+    sha256: str
+    flow: Flow
+    signed_from_us: int
+    superseded_from_us: int
+    starts_at_us: int
+    ends_at_us: int
+    max_age_us: int
+    unsigned: tuple[str, ...]
+    revoked_by: tuple[str, ...]
+    inactive: tuple[str, ...]
+    incomplete: tuple[str, ...]
+    is_purpose_held: bool
+    is_beyond_individual_care: bool
+    relies_on_consent: bool
+    first_revision: int
+    last_revision: int
+    objections: Objections = field(repr=False)
+    pseudonym_key: bytes = field(repr=False)
+    views: Views = field(repr=False)
+    _plans: dict[bytes, Plan] = field(default_factory=dict, repr=False)
+
+    @property
+    def agreement_id(self) -> str:
+        """The agreement's address."""
+        return self.agreement.id
+
+    @property
+    def version(self) -> int:
+        """The agreement's version."""
+        return self.agreement.version
+
+    @property
+    def purpose(self) -> str:
+        """The code of the purpose that the flow serves."""
+        return self.flow.purpose
+
+    def plan(self, event_type: "EventType") -> Plan:
+        """Return conditions and view for the schema of an event; compiled at its first event."""
+        plan = self._plans.get(event_type.fingerprint)
+        if plan is None:
+            plan = Plan(
+                compile_conditions(self.flow, event_type.scanner),
+                self.views.view(event_type, self.flow, self.pseudonym_key),
+            )
+            self._plans[event_type.fingerprint] = plan
+        return plan

@@ -1,0 +1,239 @@
+"""Read what lies on the topic `control`, believe what is signed, forget nothing.
+
+Keeps the control documents in the form that rules are compiled from, and which
+agreements have changed since they were last asked for.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from agreements.candidates import NEVER_US, Objecting, Objections, to_us
+from agreements.canonical import digest
+from agreements.model import Agreement
+from agreements.signatures import SignatureType, Valid
+from agreements.signed import Said, Version
+from agreements.statements import Jwk, StatementChecker, Token, most_accepted
+from schemas.control import DocumentKey, Kind, Objection, Party, open_document, parse_document_key
+from schemas.errors import RejectedInput
+from schemas.keys import BadKey, VerifyingKey
+
+_KEPT_TOKENS: Final = 8  # of one party and statement: a topic can be written to by an intruder
+_KEPT_TEXTS: Final = 4  # of one version, for the same reason
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A control document that is not used, and why (a stable code)."""
+
+    key: bytes
+    code: str
+
+
+class _Refused(Exception):  # noqa: N818  never leaves this module
+    """The document is not used; the argument is the code."""
+
+
+class Documents:
+    """The control documents read so far."""
+
+    def __init__(self, scheme_key: VerifyingKey) -> None:
+        self._scheme_key = scheme_key
+        self._revisions: dict[str, dict[int, Party]] = {}
+        self._keys: dict[str, tuple[Jwk, ...]] = {}
+        self._current: dict[str, frozenset[str]] = {}
+        self._texts: dict[str, dict[int, dict[str, Agreement]]] = {}
+        self._tokens: dict[str, dict[int, list[Token]]] = {}
+        self._objections: dict[str, tuple[bytes, Objecting]] = {}
+        self._seen: dict[bytes, bytes] = {}
+        self._rejected: dict[bytes, str] = {}
+        self._involving: dict[str, set[str]] = {}
+        self._changed: set[str] = set()
+        self._checker = StatementChecker()
+        self.are_objections_changed = False
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Take in one record. A tombstone, or what was read before, changes nothing."""
+        if value is None or self._seen.get(key) == value:
+            return
+        self._seen[key] = value
+        try:
+            place = parse_document_key(key)
+            reader = _READERS.get(place.kind)
+            if reader is not None:
+                reader(self, place, _json(value))
+        except _Refused as refused:
+            self._rejected[key] = str(refused)
+        except RejectedInput as error:
+            self._rejected[key] = error.code
+        except (ValidationError, ValueError, KeyError, TypeError, RecursionError):
+            self._rejected[key] = "bad-document"
+        else:
+            self._rejected.pop(key, None)
+
+    def rejected(self) -> tuple[Rejected, ...]:
+        """Return what is not used, by record key. Signatures are judged with their agreement."""
+        return tuple(Rejected(key, code) for key, code in sorted(self._rejected.items()))
+
+    def take_changed(self) -> set[str]:
+        """Return the agreements that something changed for since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    # -- parties ------------------------------------------------------------------
+
+    def parties(self) -> Mapping[str, Party]:
+        """Return the newest document of each party."""
+        return {party: revisions[max(revisions)] for party, revisions in self._revisions.items()}
+
+    def party(self, party: str) -> Party | None:
+        """Return the newest document of a party; None when the scheme does not know it."""
+        revisions = self._revisions.get(party)
+        return revisions[max(revisions)] if revisions else None
+
+    def may_take_part(self, party: str, role: str) -> bool:
+        """Whether the scheme lets a party take part in a role at present."""
+        found = self.party(party)
+        return found is not None and found.state == "active" and role in found.roles
+
+    def _read_party(self, place: DocumentKey, document: Mapping[str, Any]) -> None:
+        party = Party.model_validate(open_document(document["jws"], self._scheme_key))
+        if (party.id, party.revision) != (place.id, place.version):
+            raise _Refused("misplaced")
+        try:
+            current = frozenset(key.kid for key in party.verifying_keys())
+        except BadKey as error:
+            raise _Refused(error.code) from None
+        revisions = self._revisions.setdefault(party.id, {})
+        revisions[party.revision] = party
+        known = dict.fromkeys(_frozen(key) for key in self._keys.get(party.id, ()))
+        known |= dict.fromkeys(_frozen(key) for key in party.signing_keys)
+        self._keys[party.id] = tuple(dict(key) for key in known)
+        if party.revision == max(revisions):
+            self._current[party.id] = current
+        self._changed |= self._involving.get(party.id, set())
+
+    # -- objections ---------------------------------------------------------------
+
+    def objections(self) -> Objections:
+        """Return what stands against sharing, by blinded subject."""
+        self.are_objections_changed = False
+        found: dict[bytes, tuple[Objecting, ...]] = {}
+        for subject, objecting in self._objections.values():
+            found[subject] = (*found.get(subject, ()), objecting)
+        return found
+
+    def _read_objection(self, place: DocumentKey, document: Mapping[str, Any]) -> None:
+        read = Objection.model_validate(open_document(document["jws"], self._scheme_key))
+        objecting = Objecting(
+            kind=read.kind,
+            starts_at_us=to_us(read.starts_at),
+            until_us=NEVER_US if read.until is None else to_us(read.until),
+            recipients=None if read.recipients is None else frozenset(read.recipients),
+            purposes=None if read.purposes is None else frozenset(read.purposes),
+        )
+        self._objections[place.id] = (bytes.fromhex(read.subject), objecting)
+        self.are_objections_changed = True
+
+    # -- agreements and what was said of them -------------------------------------
+
+    def _read_agreement(self, place: DocumentKey, document: Mapping[str, Any]) -> None:
+        agreement = Agreement.model_validate(document)
+        if (agreement.id, agreement.version) != (place.id, place.version):
+            raise _Refused("misplaced")
+        texts = self._texts.setdefault(agreement.id, {}).setdefault(agreement.version, {})
+        if len(texts) >= _KEPT_TEXTS:
+            del texts[next(iter(texts))]
+        texts[digest(agreement)] = agreement
+        self._involve(agreement.id, (party.id for party in agreement.parties))
+
+    def _read_signature(self, place: DocumentKey, document: Mapping[str, Any]) -> None:
+        jws = document["jws"]
+        if not isinstance(jws, str) or place.version is None or place.party is None:
+            raise _Refused("bad-document")
+        token = Token(place.party, SignatureType(str(place.type)), jws)
+        tokens = self._tokens.setdefault(place.id, {}).setdefault(place.version, [])
+        if token in tokens:
+            return
+        same = [t for t in tokens if (t.party, t.type) == (token.party, token.type)]
+        if len(same) >= _KEPT_TOKENS:
+            self._drop_one(place.id, place.version, tokens, same)
+        tokens.append(token)
+        self._involve(place.id, (place.party,))
+
+    def _drop_one(
+        self, agreement: str, version: int, tokens: list[Token], same: list[Token]
+    ) -> None:
+        """Make room by forgetting the oldest that does not verify, or else the oldest."""
+        bad = (t for t in same if self._valid(agreement, version, t) is None)
+        tokens.remove(next(bad, same[0]))
+
+    def _involve(self, agreement: str, parties: Iterator[str] | tuple[str, ...]) -> None:
+        for party in parties:
+            self._involving.setdefault(party, set()).add(agreement)
+        self._changed.add(agreement)
+
+    def _valid(self, agreement: str, version: int, token: Token) -> Valid | None:
+        return self._checker.check(agreement, version, token, self._keys.get(token.party, ()))
+
+    def versions(self, agreement: str) -> list[Version]:
+        """Return every version of an agreement that has a text or a valid signature."""
+        texts = self._texts.get(agreement, {})
+        tokens = self._tokens.get(agreement, {})
+        return [
+            self._version(agreement, number, texts.get(number, {}), tokens.get(number, []))
+            for number in sorted(texts.keys() | tokens.keys())
+        ]
+
+    def _version(
+        self, agreement: str, number: int, texts: Mapping[str, Agreement], tokens: list[Token]
+    ) -> Version:
+        said = [
+            (token.party, valid)
+            for token in tokens
+            if (valid := self._valid(agreement, number, token)) is not None
+        ]
+        sha256 = _chosen(texts, most_accepted(said))
+        text = texts.get(sha256)
+        parties = None if text is None else {party.id for party in text.parties}
+        by_party: dict[str, tuple[Said, ...]] = {}
+        for party, valid in said:
+            statement = valid.statement
+            is_about = statement.sha256 == sha256 or statement.type is SignatureType.REVOKE
+            if is_about and (parties is None or party in parties):
+                is_current = valid.kid in self._current.get(party, frozenset())
+                by_party[party] = (*by_party.get(party, ()), Said(statement, is_current))
+        return Version(number, text, sha256, by_party)
+
+
+def _chosen(texts: Mapping[str, Agreement], accepted: Mapping[str, int]) -> str:
+    """Of several texts under one version: the one accepted by most, else the newest.
+
+    A text that was accepted and is not on the topic (any more) is chosen over none.
+    """
+    known = {sha256: accepted.get(sha256, 0) for sha256 in reversed(list(texts))} | {
+        sha256: count for sha256, count in accepted.items() if sha256 not in texts
+    }
+    return max(known, key=lambda sha256: known[sha256], default="")
+
+
+def _frozen(jwk: Jwk) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(jwk.items()))
+
+
+def _json(value: bytes) -> Mapping[str, Any]:
+    document = json.loads(value)
+    if not isinstance(document, dict):
+        raise _Refused("bad-document")
+    return document
+
+
+_READERS: Final = {
+    Kind.PARTY: Documents._read_party,  # noqa: SLF001  this module's own
+    Kind.OBJECTION: Documents._read_objection,  # noqa: SLF001  as above
+    Kind.AGREEMENT: Documents._read_agreement,  # noqa: SLF001  as above
+    Kind.SIGNATURE: Documents._read_signature,  # noqa: SLF001  as above
+}
