@@ -1,8 +1,9 @@
-"""An event as a source hands it to a publisher: mapped, not yet encoded.
+"""What a source hands to a publisher: events that are mapped, not yet encoded.
 
 A source knows its case system and nothing of keys, schemas or streams; a
 publisher knows those and nothing of the case system. This is what passes
-between them.
+between them. Whatever a source reads comes out once: as a :class:`Row` that is
+an event, or as a :class:`Rejection` that says why it is not.
 """
 
 from collections.abc import Mapping
@@ -31,3 +32,27 @@ class PreparedEvent:
     retracts: "PreparedEvent | str | None" = None
     classification: str | None = None
     sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a source that is an event; ``line`` counts from 1 with the header row."""
+
+    file: str
+    line: int
+    event: PreparedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that is not an event: where, a stable reason, and a sentence for the sender.
+
+    ``column`` is empty where the whole row is at fault. ``message`` repeats nothing
+    that was read.
+    """
+
+    file: str
+    line: int
+    column: str
+    reason: str
+    message: str

@@ -24,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from connectors import ssda903_codes as codes
-from connectors.prepared import PreparedEvent
+from connectors.prepared import PreparedEvent, Rejection, Row
 from connectors.rows import BadLine, FileRejected, Line, read_rows
+
+__all__ = ["MISSING", "PLACEMENT", "Reason", "Rejection", "Row", "read_return"]
 
 PLACEMENT = "uk.gov.csc.cla-placement.v1"
 MISSING = "uk.gov.csc.missing-episode.v1"
@@ -65,29 +67,6 @@ class Reason(StrEnum):
     HEADER_ROW_REJECTED = "header-row-rejected"
     DISAGREES_WITH_HEADER = "disagrees-with-header"
     REPEATED_ROW = "repeated-row"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row that is an event; ``line`` counts from 1 with the header row."""
-
-    file: str
-    line: int
-    event: PreparedEvent
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A row that is not an event: where, a stable reason, and a sentence for the sender.
-
-    ``column`` is empty where the whole row is at fault.
-    """
-
-    file: str
-    line: int
-    column: str
-    reason: Reason | BadLine
-    message: str
 
 
 class _Bad(Exception):  # noqa: N818  never leaves this module

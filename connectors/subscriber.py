@@ -9,6 +9,7 @@ The private key never leaves this side, and nobody else can open what is here.
 """
 
 import io
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from schemas.sealing import Binding, Opener
 
 OnUnopened = Callable[[Unopened], None]
 """Called with each delivery that did not open, before the group passes it."""
+
+LOOK_SECONDS: Final = 5.0
+"""How long a key that the broker has given up may still open what comes."""
 
 _ID_HEADER: Final = "ce_id"
 _ID_CHARACTERS: Final = 36
@@ -95,6 +99,7 @@ class Subscriber:
         self._on_unopened = on_unopened
         self._control = ControlReader(streams, scheme_key)
         self._opener = Opener(sealing_keys, self._control.sender)
+        self._looked_at = float("-inf")
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         """Yield deliveries for ever; one counts as taken when the batch after its own is asked for.
@@ -142,9 +147,11 @@ class Subscriber:
         The broker writes a view's schema and its own keys there before the first
         delivery that needs them, so they may be newer than what was read so far.
         """
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            await self._look_at_control()
         found = [self._read(record) for record in batch.records]
         if any(isinstance(item, Unopened) for item in found):
-            await self._control.catch_up()
+            await self._look_at_control()
             found = [
                 self._read(record) if isinstance(item, Unopened) else item
                 for record, item in zip(batch.records, found, strict=True)
@@ -154,6 +161,10 @@ class Subscriber:
             for item in unopened:
                 self._on_unopened(item)
         return Deliveries(tuple(item for item in found if isinstance(item, Received)), unopened)
+
+    async def _look_at_control(self) -> None:
+        self._looked_at = time.monotonic()
+        await self._control.catch_up()
 
     def _read(self, record: Record) -> Received | Unopened:
         try:
