@@ -28,7 +28,7 @@ _SECONDS: Final = (_DAYS[0] * 86_400, (_DAYS[1] + 1) * 86_400)
 _INT: Final = (-(1 << 31), (1 << 31) - 1)
 _LONG_BYTES: Final = 10
 _UUID: Final = re.compile(
-    rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+    rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 )
 
 
@@ -116,7 +116,7 @@ def check_text_slot(
 def _uuid(data: bytes, at: int) -> int:
     end = _length(data, at)
     if not _UUID.fullmatch(data, at + 1, end):
-        raise MalformedAvro("a text is not a UUID")
+        raise MalformedAvro("a text is not a UUID in lower case")
     return end
 
 
