@@ -12,7 +12,8 @@ TEXT: Final = 0x60
 ARRAY: Final = 0x80
 
 INLINE: Final = 24  # below it a number stands in the first byte itself
-SHORT: Final = 256  # lengths below it are in the tables
+TABLED: Final = 1024  # lengths below it have their heads in the tables
+_ONE_BYTE: Final = 0x100
 _TWO_BYTES: Final = 0x1_0000
 _FOUR_BYTES: Final = 0x1_0000_0000
 
@@ -21,7 +22,7 @@ def head(major: int, n: int) -> bytes:
     """Return the first bytes of an item: its major type (in place) and number or length."""
     if n < INLINE:
         return bytes((major | n,))
-    if n < SHORT:
+    if n < _ONE_BYTE:
         return bytes((major | 24, n))
     if n < _TWO_BYTES:
         return bytes((major | 25,)) + n.to_bytes(2)
@@ -30,8 +31,8 @@ def head(major: int, n: int) -> bytes:
     return bytes((major | 27,)) + n.to_bytes(8)
 
 
-BYTES_HEADS: Final = tuple(head(BYTES, n) for n in range(SHORT))
-TEXT_HEADS: Final = tuple(head(TEXT, n) for n in range(SHORT))
+BYTES_HEADS: Final = tuple(head(BYTES, n) for n in range(TABLED))
+TEXT_HEADS: Final = tuple(head(TEXT, n) for n in range(TABLED))
 
 
 def text(value: str) -> bytes:
@@ -50,7 +51,7 @@ def read_head(data: bytes, at: int, major: int) -> tuple[int, int] | None:
         kind = data[at] - major
         if kind == 25:  # noqa: PLR2004  two bytes follow
             n = data[at + 1] << 8 | data[at + 2]
-            return (n, at + 3) if n >= SHORT else None
+            return (n, at + 3) if n >= _ONE_BYTE else None
         if kind == 24:  # noqa: PLR2004  one byte follows
             n = data[at + 1]
             return (n, at + 2) if n >= INLINE else None

@@ -26,7 +26,7 @@ import cbor2
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from schemas.cbor import BYTES, BYTES_HEADS, SHORT, TEXT, TEXT_HEADS, head, read_head
+from schemas.cbor import BYTES, BYTES_HEADS, TABLED, TEXT, TEXT_HEADS, head, read_head
 from schemas.errors import RejectedInput
 from schemas.keys import (
     KID_CHARACTERS,
@@ -128,7 +128,7 @@ class BindingTemplate:
         """Return the ``external_aad`` for one event."""
         raw = event_id.encode()
         n = len(raw)
-        return self._start + (TEXT_HEADS[n] if n < SHORT else head(TEXT, n)) + raw
+        return self._start + (TEXT_HEADS[n] if n < TABLED else head(TEXT, n)) + raw
 
 
 class Sealer:
@@ -417,7 +417,7 @@ def _ciphertext_span(sealed: bytes) -> tuple[int, int]:
 
 def _enc_structure(aad: bytes) -> bytes:
     n = len(aad)
-    return _ENC_STRUCTURE + (BYTES_HEADS[n] if n < SHORT else head(BYTES, n)) + aad
+    return _ENC_STRUCTURE + (BYTES_HEADS[n] if n < TABLED else head(BYTES, n)) + aad
 
 
 _SEALERS: Final[weakref.WeakSet[Sealer]] = weakref.WeakSet()

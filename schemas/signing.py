@@ -20,12 +20,14 @@ import secrets
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from schemas import merkle
-from schemas.cbor import ARRAY, BYTES, BYTES_HEADS, UNSIGNED, head, read_head, text
+from schemas.cbor import ARRAY, BYTES, BYTES_HEADS, TABLED, UNSIGNED, head, read_head, text
 from schemas.keys import (
     KID_CHARACTERS,
     SIGNATURE_BYTES,
@@ -50,9 +52,10 @@ __all__ = [
 ]
 
 SALT_BYTES: Final = 16
+MAX_HEADERS: Final = 64
+MAX_NAME: Final = 128  # characters of a header's name
 MAX_BATCH: Final = 65_536  # events under one root; bounds a path to 16 nodes
 CACHED_BATCHES: Final = 256
-CACHED_NODES: Final = 16_384  # of all batches together, some 400 bytes each
 
 Headers = Sequence[tuple[str, bytes]]
 KeyLookup = Callable[[str, str], VerifyingKey | None]
@@ -60,13 +63,16 @@ KeyLookup = Callable[[str, str], VerifyingKey | None]
 
 _ROOT_CONTEXT: Final = b"concordat-batch-v1\x00"
 _NODE: Final = merkle.NODE_PREFIX
-_LEAF_START: Final = merkle.LEAF_PREFIX + b"\x85\x72concordat-event-v1"
+_LEAF_START: Final = merkle.LEAF_PREFIX + b"\x86\x72concordat-event-v1"
 _SHARED_START: Final = b"\x88\x01\x78\x2b"  # array of 8, version 1, text of 43 characters
 _KID_END: Final = len(_SHARED_START) + KID_CHARACTERS
 _TIME_END: Final = _KID_END + 9
 _SHARED_BYTES: Final = _TIME_END + 2 + SIGNATURE_BYTES
 _PLACE: Final = struct.Struct(">BII")  # head 48, index, size
 _PLACE_HEAD: Final = 0x48
+_unpack_place = _PLACE.unpack_from
+_TWO_BYTE_LENGTH: Final = BYTES | 25
+_ONE_BYTE: Final = 0x100
 _PATH_AT: Final = _SHARED_BYTES + _PLACE.size
 _SALT_HEAD: Final = b"\x50"
 _TAIL_BYTES: Final = 1 + SALT_BYTES
@@ -100,8 +106,10 @@ def new_salt() -> bytes:
 def event_leaf(entry: Entry) -> bytes:
     """Return the leaf hash of a record.
 
-    The hash is over the deterministic CBOR of ``["concordat-event-v1", topic,
-    [[name, value], …], payload, salt]``, the pairs sorted by name, then value.
+    The hash is over the deterministic CBOR of ``["concordat-event-v1", topic, names,
+    values, payload, salt]``: the header names sorted, and their values in that order,
+    joined by a zero byte. Raises ``ValueError`` for headers that cannot be signed: a
+    name twice, a zero byte in a value, more than ``MAX_HEADERS``.
     """
     topic, headers, payload, salt = entry
     if len(salt) != SALT_BYTES:
@@ -168,44 +176,35 @@ def sign_batch(
     return signed
 
 
+@dataclass(slots=True)
 class _Batch:
-    """A batch whose root signature was verified, and the nodes known to lie under that root.
+    """A batch whose root signature was verified, and the way up of its last verified record.
 
-    ``nodes`` maps a position (level and index in one number) to the node's hash with
-    its own path to the root behind it: plain bytes, which cost the collector nothing.
+    ``nodes[level]`` is that record's ancestor at the level (level 0 is its leaf), and
+    ``above[level]`` the rest of its path from there.
     """
 
-    __slots__ = ("kid", "nodes", "publisher", "root", "signed_at_ms", "size")
-
-    def __init__(self, publisher: str, kid: str, signed_at_ms: int, size: int, root: bytes) -> None:
-        self.publisher = publisher
-        self.kid = kid
-        self.signed_at_ms = signed_at_ms
-        self.size = size
-        self.root = root
-        self.nodes: dict[int, bytes] = {}
+    publisher: str
+    kid: str
+    signed_at_ms: int
+    size: int
+    index: int
+    nodes: list[bytes]
+    above: list[bytes]
 
 
 class Verifier:
     """Verifies signed records, remembering verified roots and nodes of their trees.
 
     The lookup is asked for every record, so a key taken out of use stops verifying
-    at once, cached or not. What is remembered never changes an answer, only its
+    at once, remembered or not. What is remembered never changes an answer, only its
     cost: about two hashes an event when a batch's records come one after another.
-    Both caches are bounded, the oldest batch goes first.
+    At most ``cached_batches`` are remembered, a few hundred bytes to a kilobyte each.
     """
 
-    def __init__(
-        self,
-        keys: KeyLookup,
-        *,
-        cached_batches: int = CACHED_BATCHES,
-        cached_nodes: int = CACHED_NODES,
-    ) -> None:
+    def __init__(self, keys: KeyLookup, *, cached_batches: int = CACHED_BATCHES) -> None:
         self._keys = keys
         self._cached_batches = cached_batches
-        self._cached_nodes = cached_nodes
-        self._nodes = 0
         self._batches: OrderedDict[bytes, _Batch] = OrderedDict()
 
     def verify(self, publisher: str, topic: str, headers: Headers, plaintext: bytes) -> Verified:
@@ -214,140 +213,124 @@ class Verifier:
         Raises ``UnknownKey`` when the publisher has no such key, ``BadSignature`` for
         anything that was changed or is not written as it must be.
         """
+        shared = plaintext[:_SHARED_BYTES]
+        batch = self._batches.get(shared)
         # 1. Read. Every length is checked against what there is.
         index, size, path, payload, tail = _read(plaintext)
         # 2. What the publisher committed to.
-        leaf = _leaf(topic, headers, tail)
-        # 3. The way from there to a root that the publisher signed.
-        shared = plaintext[:_SHARED_BYTES]
-        batch = self._batches.get(shared)
+        try:
+            leaf = _leaf(topic, headers, tail)
+        except (ValueError, struct.error):
+            raise BadSignature("the record has headers that cannot have been signed") from None
+        # 3. A root that the publisher signed, with a key that is in use now, and the way
+        #    there: the whole of it for the first record of a batch, then what is new.
         if batch is None or batch.publisher != publisher:
-            batch = self._open_batch(publisher, shared, leaf, index, size, path)
+            batch = self._first_of_batch(publisher, shared, leaf, index, size, path)
         elif self._keys(publisher, batch.kid) is None:
             raise UnknownKey("the record names a key that this publisher does not use")
-        if size != batch.size or not self._is_under(batch, leaf, index, path):
+        elif size != batch.size or index >= size or not _meets(batch, leaf, index, path):
             raise BadSignature("the record is not in the batch that was signed")
         return Verified(payload, leaf, batch.kid, batch.signed_at_ms, plaintext[-SALT_BYTES:])
 
-    def _open_batch(  # noqa: PLR0913, PLR0917  the read parts of one record, used once
+    def _first_of_batch(  # noqa: PLR0913, PLR0917  the read parts of one record, used once
         self, publisher: str, shared: bytes, leaf: bytes, index: int, size: int, path: bytes
     ) -> _Batch:
-        """Verify the root that this first record leads to, and remember the batch."""
+        """Verify the signature over the root that this record leads to; remember the batch."""
         kid, signed_at_ms, signature = _shared_parts(shared)
         key = self._keys(publisher, kid)
         if key is None:
             raise UnknownKey("the record names a key that this publisher does not use")
-        if size > MAX_BATCH:
-            raise BadSignature(f"the batch has more than {MAX_BATCH} events")
-        siblings = [path[i : i + 32] for i in range(0, len(path), 32)]
+        if size > MAX_BATCH or len(path) % merkle.HASH_BYTES:
+            raise BadSignature("the record's place in its batch is not possible")
+        siblings = [path[at : at + 32] for at in range(0, len(path), 32)]
         root = merkle.root_from_path(leaf, index, size, siblings)
         if root is None:
             raise BadSignature("the path does not fit the place in the batch")
         key.verify(signature, root_message(publisher, signed_at_ms, size, root))
-        batch = _Batch(publisher, kid, signed_at_ms, size, root)
+        way_up = _climb(leaf, index, path, last=size - 1, height=(size - 1).bit_length())
+        batch = _Batch(publisher, kid, signed_at_ms, size, index, *way_up)
         self._batches[shared] = batch
-        self._forget_the_oldest()
+        if len(self._batches) > self._cached_batches:
+            self._batches.popitem(last=False)
         return batch
 
-    def _is_under(  # noqa: C901  one climb, told step by step
-        self, batch: _Batch, leaf: bytes, index: int, path: bytes
-    ) -> bool:
-        """Climb from the leaf until a node that is known to lie under the root.
 
-        The path above that node must be the known one too, so that the answer is the
-        same as for a climb to the root. On the way, each sibling becomes known: the
-        siblings of one path divide the rest of the tree among them.
-        """
-        nodes = batch.nodes
-        # Every second record of a batch read in order ends here.
-        known = nodes.get(index << 5)
-        if known is not None:
-            return known == leaf + path
-        if index >= batch.size or len(path) % merkle.HASH_BYTES:
+def _meets(batch: _Batch, leaf: bytes, index: int, path: bytes) -> bool:
+    """Whether this record's way up meets that of the batch's last record.
+
+    Below the level where the two ways part nothing is known and must be hashed; at
+    that level each one's node must be what the other's path says it is; and above it
+    the paths must be the same, so that the answer is the same as for the whole way.
+    """
+    level = (index ^ batch.index).bit_length() - 1
+    if level <= 0:
+        # The neighbour in the tree, or the same record again: nothing to hash.
+        ours, its, above = leaf + path, batch.nodes[0], batch.above[0]
+        if level:
+            return ours == its + above
+        if ours != above[:32] + its + above[32:]:
             return False
-        fn, sn, level, at, r = index, batch.size - 1, 0, 0, leaf
-        found = {}
-        while True:
-            while fn == sn and fn and not fn & 1:  # no right neighbour: goes up as it is
-                fn >>= 1
-                sn >>= 1
-                level += 1
-            known = nodes.get(fn << 5 | level)
-            if known is not None:
-                if known != r + path[at:]:
-                    return False
-                break
-            if sn == 0:
-                if at != len(path) or r != batch.root:
-                    return False
-                break
-            p = path[at : at + 32]
-            if not p:
-                return False
-            at += 32
-            # The sibling's own way up: our node, then what is above both.
-            found[(fn ^ 1) << 5 | level] = p + r + path[at:]
-            r = sha256(_NODE + (p + r if fn & 1 else r + p)).digest()
-            fn >>= 1
-            sn >>= 1
-            level += 1
-        if found:
-            self._remember(nodes, found)
+        batch.index, batch.nodes[0], batch.above[0] = index, leaf, path
         return True
+    nodes, rests = _climb(leaf, index, path, last=batch.size - 1, height=level)
+    above = batch.above[level]
+    if nodes[level] + rests[level] != above[:32] + batch.nodes[level] + above[32:]:
+        return False
+    batch.index = index
+    batch.nodes[: level + 1] = nodes
+    batch.above[: level + 1] = rests
+    return True
 
-    def _remember(self, nodes: dict[int, bytes], found: dict[int, bytes]) -> None:
-        before = len(nodes)
-        nodes.update(found)
-        self._nodes += len(nodes) - before
-        if self._nodes > self._cached_nodes:
-            self._forget_the_oldest()
 
-    def _forget_the_oldest(self) -> None:
-        batches = self._batches
-        while len(batches) > self._cached_batches or (self._nodes > self._cached_nodes and batches):
-            _, batch = batches.popitem(last=False)
-            self._nodes -= len(batch.nodes)
+def _climb(
+    leaf: bytes, index: int, path: bytes, *, last: int, height: int
+) -> tuple[list[bytes], list[bytes]]:
+    """Hash from the leaf up to ``height``: the node at each level, and the path above each.
+
+    A path that is too short ends in nodes that are nowhere in the tree.
+    """
+    node = leaf
+    nodes, rests = [leaf], [path]
+    for level in range(height):
+        place = index >> level
+        if place & 1:
+            node = sha256(_NODE + path[:32] + node).digest()
+            path = path[32:]
+        elif place < last >> level:
+            node = sha256(_NODE + node + path[:32]).digest()
+            path = path[32:]
+        # Otherwise there is no right neighbour: it goes up as it is.
+        nodes.append(node)
+        rests.append(path)
+    return nodes, rests
 
 
 def _leaf(topic: str, headers: Headers, tail: bytes) -> bytes:
-    # The hot path of both signing and verifying: deterministic CBOR by concatenation.
-    parts = [_leaf_start(topic, len(headers))]
-    try:
-        for name, value in sorted(headers):
-            parts += _PAIR_HEADS[name][len(value)], value
-    except LookupError:  # a name or a length beyond the usual
-        parts = [_leaf_start(topic, len(headers))]
-        for name, value in sorted(headers):
-            parts += b"\x82", text(name), head(BYTES, len(value)), value
-    parts.append(tail)
-    return sha256(b"".join(parts)).digest()
+    # The hot path of both signing and verifying. Names repeat from record to record, so
+    # everything that follows from them is kept, and the values are joined in one step.
+    names, values = zip(*headers) if headers else ((), ())  # noqa: B905  pairs by their type
+    start, order = _leaf_plan(topic, names)
+    joined = b"\x00".join(order(values))
+    if joined.count(0) >= len(names) > 0:
+        raise ValueError("a header of the record has a zero byte in it")
+    n = len(joined)
+    joined_head = BYTES_HEADS[n] if n < TABLED else head(BYTES, n)
+    return sha256(b"".join((start, joined_head, joined, tail))).digest()
 
 
 @lru_cache(maxsize=1024)
-def _leaf_start(topic: str, headers: int) -> bytes:
-    return _LEAF_START + text(topic) + head(ARRAY, headers)
-
-
-# For each usual header, the start of its pair for every length of value: array of
-# two, the name as text, the head of the value.
-_PAIR_HEADS: Final = {
-    name: tuple(b"\x82" + text(name) + value_head for value_head in BYTES_HEADS)
-    for name in (
-        "ce_specversion",
-        "ce_id",
-        "ce_source",
-        "ce_type",
-        "ce_time",
-        "ce_dataschema",
-        "ce_occurredat",
-        "ce_sequence",
-        "ce_correlationid",
-        "ce_causationid",
-        "ce_retractsid",
-        "ce_classification",
-        "content-type",
-    )
-}
+def _leaf_plan(
+    topic: str, names: tuple[str, ...]
+) -> tuple[bytes, Callable[[tuple[bytes, ...]], tuple[bytes, ...]]]:
+    """Return the leaf's start up to the names, and what puts the values into their order."""
+    n = len(names)
+    if n > MAX_HEADERS or len(set(names)) != n or any(len(name) > MAX_NAME for name in names):
+        raise ValueError("the headers of the record cannot be signed")
+    places = sorted(range(n), key=names.__getitem__)
+    ordered = [text(names[place]) for place in places]
+    start = b"".join((_LEAF_START, text(topic), head(ARRAY, n), *ordered))
+    # itemgetter of one place returns no tuple.
+    return start, itemgetter(*places) if n > 1 else tuple
 
 
 def _shared_parts(shared: bytes) -> tuple[str, int, bytes]:
@@ -372,21 +355,27 @@ def _shared_parts(shared: bytes) -> tuple[str, int, bytes]:
 def _read(plaintext: bytes) -> tuple[int, int, bytes, bytes, bytes]:
     """Return index, size, path, payload, and payload and salt as they are encoded."""
     try:
-        place_head, index, size = _PLACE.unpack_from(plaintext, _SHARED_BYTES)
-    except struct.error:
+        place_head, index, size = _unpack_place(plaintext, _SHARED_BYTES)
+        start, end = _span(plaintext, _PATH_AT)
+        payload_at, salt_at = _span(plaintext, end)
+    except (IndexError, struct.error):
         raise BadSignature("the signed record is cut off") from None
-    path_head = read_head(plaintext, _PATH_AT, BYTES)
-    if place_head != _PLACE_HEAD or path_head is None:
-        raise BadSignature("the signed record is not laid out as version 1")
-    n, start = path_head
-    end = start + n
-    payload_head = read_head(plaintext, end, BYTES)
-    salt_at = len(plaintext) - _TAIL_BYTES
     if (
-        payload_head is None
-        or payload_head[0] + payload_head[1] != salt_at
-        or not plaintext.startswith(_SALT_HEAD, salt_at)
+        place_head != _PLACE_HEAD
+        or salt_at + _TAIL_BYTES != len(plaintext)
+        or plaintext[salt_at] != _SALT_HEAD[0]
     ):
-        raise BadSignature("the signed record does not end where it should")
-    payload = plaintext[payload_head[1] : salt_at]
-    return index, size, plaintext[start:end], payload, plaintext[end:]
+        raise BadSignature("the signed record is not laid out as version 1")
+    return index, size, plaintext[start:end], plaintext[payload_at:salt_at], plaintext[end:]
+
+
+def _span(data: bytes, at: int) -> tuple[int, int]:
+    """Return where a byte string lies, possibly beyond the data; raises ``IndexError`` there."""
+    if data[at] == _TWO_BYTE_LENGTH:  # nearly always: written out for speed
+        n = data[at + 1] << 8 | data[at + 2]
+        if n >= _ONE_BYTE:
+            return at + 3, at + 3 + n
+    found = read_head(data, at, BYTES)
+    if found is None:
+        raise BadSignature("the signed record is not deterministic CBOR")
+    return found[1], found[1] + found[0]
