@@ -9,15 +9,26 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
+
+import rfc8785
 
 from agreements.canonical import canonical_form, digest
 from agreements.law import validate
 from agreements.model import Agreement
 from agreements.problems import AgreementInvalid
 from agreements.reading import from_document
-from agreements.signatures import Signatory, SignatureType, Subject
+from agreements.signatures import (
+    Signatory,
+    SignatureType,
+    Standing,
+    Subject,
+    Valid,
+    check_signature,
+    standing,
+)
 from agreements.signatures import sign_agreement as sign
+from agreements.views import View
 from broker.accepted import TOPIC as ACCEPTED
 from broker.control import TOPIC as CONTROL
 from broker.control import ControlState
@@ -140,7 +151,7 @@ async def put_agreement(
         raise AgreementInvalid(name, problems)
     key = document_key(Kind.AGREEMENT, agreement.id, agreement.version)
     control = await _control(scheme, streams)
-    there = control.documents.get(key.decode())
+    there = control.documents.get(key)
     text = canonical_form(agreement)
     if there is not None and there != text:
         raise AlreadyThere(
@@ -148,20 +159,10 @@ async def put_agreement(
             f" a change is a new version, so write version {agreement.version + 1}"
         )
     control.apply(key, text, 0)
-    views = control.snapshot().rules.views_of(agreement.id, agreement.version)
     schemas = [
-        Outgoing(
-            CONTROL,
-            document_key(Kind.SCHEMA, view.fingerprint.hex()),
-            json.dumps(
-                {
-                    "fingerprint": view.fingerprint.hex(),
-                    "event_type": view.event_type,
-                    "schema": view.schema,
-                }
-            ).encode(),
-        )
-        for view in views
+        document
+        for view in control.snapshot().rules.compile_views()
+        if (document := _schema_document(view)).key not in control.documents
     ]
     await streams.append([*schemas, Outgoing(CONTROL, key, text)])
     return digest(agreement)
@@ -187,10 +188,10 @@ async def find_agreement(
     return max(found, key=lambda agreement: agreement.version)
 
 
-async def standings(scheme: SchemeFolder, streams: Streams) -> list[dict[str, object]]:
+async def standings(scheme: SchemeFolder, streams: Streams) -> list[dict[str, Any]]:
     """Return each agreement with where its parties stand, by id and version."""
     control = await _control(scheme, streams)
-    rules = control.snapshot().rules
+    found = sorted(_agreements(control), key=lambda agreement: (agreement.id, agreement.version))
     return [
         {
             "agreement": agreement.id,
@@ -198,16 +199,41 @@ async def standings(scheme: SchemeFolder, streams: Streams) -> list[dict[str, ob
             "title": agreement.title,
             "sha256": digest(agreement),
             "standing": {
-                party.id: rules.standing(agreement.id, agreement.version, party.id).value
+                party.id: _standing(control, agreement, party.id).value
                 for party in agreement.parties
             },
         }
-        for agreement in sorted(_agreements(control), key=lambda found: (found.id, found.version))
+        for agreement in found
     ]
 
 
+def _standing(control: ControlState, agreement: Agreement, party: str) -> Standing:
+    """Where one party stands towards an agreement, from the statements that verify."""
+    known = control.snapshot().rules.parties.get(party)
+    said = []
+    for kind in SignatureType:
+        key = document_key(
+            Kind.SIGNATURE, agreement.id, agreement.version, party=party, type=kind.value
+        )
+        document = control.documents.get(key)
+        if known is None or document is None:
+            continue
+        token = json.loads(document)["jws"]
+        subject = Subject.of(agreement)
+        checked = check_signature(token, subject, party=party, keys=known.signing_keys, type=kind)
+        if isinstance(checked, Valid):
+            said.append(checked.statement)
+    return standing(said)
+
+
+def _schema_document(view: View) -> Outgoing:
+    mark = view.fingerprint.hex()
+    document: dict[str, Any] = {"fingerprint": mark, "schema": view.schema}
+    return Outgoing(CONTROL, document_key(Kind.SCHEMA, mark), rfc8785.dumps(document))
+
+
 def _agreements(control: ControlState) -> list[Agreement]:
-    prefix = f"{Kind.AGREEMENT}|"
+    prefix = f"{Kind.AGREEMENT}|".encode()
     return [
         from_document(json.loads(value))
         for key, value in control.documents.items()

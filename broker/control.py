@@ -3,21 +3,21 @@
 Routers build their rules from ``control`` alone, so they keep working when the
 register's database is down. The rules are compiled when they are next asked
 for, so that a hundred documents that arrive together cost one compilation.
+
+A tombstone changes nothing: what was once read is not forgotten (`agreements.rules`).
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import structlog
 
-from agreements.rules import Rules
+from agreements.rules import Compiler, Rules
 from connectors.streams import Streams
 
 TOPIC = "control"
-
-Compile = Callable[[Mapping[str, bytes]], Rules]
 
 log = structlog.get_logger()
 
@@ -31,35 +31,40 @@ class Snapshot:
 
 
 class ControlState:
-    """The documents of ``control`` up to a position, by key."""
+    """The documents of ``control`` up to a position, by record key."""
 
-    def __init__(self, compile_documents: Compile) -> None:
-        self._compile = compile_documents
-        self._documents: dict[str, bytes] = {}
+    def __init__(self, compiler: Compiler) -> None:
+        self._compiler = compiler
+        self._documents: dict[bytes, bytes] = {}
+        self._fresh: dict[bytes, bytes] = {}
         self._position = 0
         self._snapshot: Snapshot | None = None
 
     @property
-    def documents(self) -> Mapping[str, bytes]:
-        """The documents as they are now."""
+    def documents(self) -> Mapping[bytes, bytes]:
+        """The documents as they were last written."""
         return self._documents
 
     def apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
-        """Take one record in; a tombstone removes its document."""
-        if key is not None:
-            name = key.decode(errors="replace")
-            if value is None:
-                self._documents.pop(name, None)
-            else:
-                self._documents[name] = value
+        """Take one record in, at its offset."""
+        if key is not None and value is not None:
+            self._documents[key] = value
+            if key in self._fresh:
+                self._compile_fresh()  # one text after another: each must be seen
+            self._fresh[key] = value
         self._position = offset + 1
         self._snapshot = None
 
     def snapshot(self) -> Snapshot:
         """Return the rules as of now, compiled anew if a document has come since."""
         if self._snapshot is None:
-            self._snapshot = Snapshot(self._compile(self._documents), self._position)
+            self._compile_fresh()
+            self._snapshot = Snapshot(self._compiler.rules(), self._position)
         return self._snapshot
+
+    def _compile_fresh(self) -> None:
+        self._compiler.apply(self._fresh)
+        self._fresh = {}
 
     async def load(self, streams: Streams, *, before: int | None = None) -> None:
         """Read ``control`` to its end, or only the documents before an offset."""

@@ -71,11 +71,6 @@ class Clause:
         )
 
 
-NO_CLAUSE: Final = Clause(
-    "", "", 0, b"", "", "", LegalBasis("", (), ()), LegalBasis("", (), ())
-).to_avro()
-"""Stands where no agreement names a recipient."""
-
 _NOTHING_DISCLOSED: Final = _EMPTY * 4  # items, transforms, view, key
 
 
@@ -216,3 +211,9 @@ def _legal(basis: LegalBasis) -> bytes:
         + _array([text(condition) for condition in basis.conditions])
         + _array([text(gateway) for gateway in basis.gateways])
     )
+
+
+NO_CLAUSE: Final = Clause(
+    "", "", 0, b"", "", "", LegalBasis("", (), ()), LegalBasis("", (), ())
+).to_avro()
+"""Stands where no agreement names a recipient."""

@@ -9,13 +9,12 @@
 This is the one place that builds things; nothing below it reads settings.
 """
 
-from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from agreements.rules import Rules, compile_rules
+from agreements.rules import Compiler
 from broker.control import ControlState
 from broker.keyring import Keyring
 from broker.keystore import FileKeyStore, KeyStore
@@ -36,6 +35,7 @@ class SchemeFolder:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.path: Path = settings.dir
+        self._party_keys: dict[str, Keyring] = {}
 
     @cached_property
     def key_store(self) -> KeyStore:
@@ -52,8 +52,11 @@ class SchemeFolder:
         return Keyring.from_jwks(BROKER, self.key_store.load(BROKER))
 
     def party_keys(self, party: str) -> Keyring:
-        """Return a party's private keys."""
-        return Keyring.from_jwks(party, self.party_store(party).load(party))
+        """Return a party's private keys; opening a key file is slow on purpose, so once."""
+        if party not in self._party_keys:
+            keys = Keyring.from_jwks(party, self.party_store(party).load(party))
+            self._party_keys[party] = keys
+        return self._party_keys[party]
 
     @cached_property
     def scheme_key(self) -> VerifyingKey:
@@ -73,18 +76,15 @@ class SchemeFolder:
         """Return the streams, to be entered with ``async with``."""
         return open_streams(self.settings.streams_url)
 
-    def compile(self, documents: Mapping[str, bytes]) -> Rules:
-        """Compile the rules of control documents, every signature checked."""
-        return compile_rules(
-            documents,
-            self.catalogue,
-            scheme_key=self.scheme_key,
-            pseudonym_key=lambda recipient: self.broker_keys.derive("pseudonym", recipient),
-        )
-
     def control(self) -> ControlState:
-        """Return an empty state of ``control`` that compiles with this scheme's keys."""
-        return ControlState(self.compile)
+        """Return an empty state of ``control`` that checks and compiles with this scheme's keys."""
+        return ControlState(
+            Compiler(
+                self.catalogue,
+                scheme_key=self.scheme_key,
+                pseudonym_key=lambda recipient: self.broker_keys.derive("pseudonym", recipient),
+            )
+        )
 
     def service(self, streams: Streams, *, progress: Progress | None = None) -> RouterService:
         """Return a router with the loop that owns its transactions."""

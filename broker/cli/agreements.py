@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,25 +30,17 @@ def validate_file(
     as_json: Json = False,  # noqa: FBT002  a switch of the command line
 ) -> None:
     """Say whether an agreement holds together and what the law still asks of it."""
-    from agreements.law import validate
-    from agreements.problems import AgreementInvalid, Problem
-    from agreements.reading import read_with_source
+    from agreements.validating import validate_text
     from schemas.catalogue import shipped
 
-    problems: list[Problem]
-    try:
-        agreement, source = read_with_source(file.read_bytes(), name=str(file))
-        problems = validate(agreement, shipped(), source)
-    except AgreementInvalid as error:
-        problems = list(error.problems)
-    valid = not any(problem.severity == "error" for problem in problems)
+    validation = validate_text(file.read_bytes(), name=str(file), catalogue=shipped())
     if as_json:
-        print_json({"valid": valid, "problems": [problem.to_json() for problem in problems]})
+        print_json(validation.to_json())
     else:
-        for problem in problems:
+        for problem in validation.problems:
             typer.echo(f"{file}: {problem.severity}: {problem}")
-        typer.echo(f"{file} {'is valid' if valid else 'is not valid'}")
-    raise typer.Exit(0 if valid else 1)
+        typer.echo(f"{file} {'is valid' if validation.is_valid else 'is not valid'}")
+    raise typer.Exit(0 if validation.is_valid else 1)
 
 
 @agreement_app.command("put")
@@ -156,7 +148,7 @@ def list_agreements(
 
     scheme = SchemeFolder(settings_of(folder))
 
-    async def work() -> list[dict[str, object]]:
+    async def work() -> list[dict[str, Any]]:
         async with scheme.streams() as streams:
             return await standings(scheme, streams)
 
@@ -166,7 +158,8 @@ def list_agreements(
         return
     for agreement in found:
         typer.echo(f"{agreement['agreement']} version {agreement['version']}: {agreement['title']}")
-        typer.echo(f"  {agreement['standing']}")
+        for party, standing in agreement["standing"].items():
+            typer.echo(f"  {party:32} {standing}")
 
 
 def _now() -> datetime:

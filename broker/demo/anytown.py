@@ -38,7 +38,7 @@ _SIGNATORIES: Final = {
     "anytown-adult-social-care": ("Director of Adult Social Services", "DASS"),
     "anytown-housing": ("Senior Information Risk Owner", "SIRO"),
     "anytown-nhs-trust": ("Caldicott Guardian", "CALDICOTT_GUARDIAN"),
-    "anyshire-police": ("Assistant Chief Constable", "CHIEF_OFFICER_POLICE"),
+    "anyshire-police": ("Assistant Chief Constable", "CHIEF_OFFICER"),
     "anytown-virtual-school": ("Senior Information Risk Owner", "SIRO"),
 }
 
@@ -83,9 +83,9 @@ async def settle_anytown(scheme: SchemeFolder, streams: Streams) -> None:
         await add_party(scheme, streams, draft)
     for name, agreement in agreements.items():
         await put_agreement(scheme, streams, agreement, name=name)
-        for party in agreement.parties:
-            if UNSIGNED.get(name) != party.id:
-                await sign(scheme, streams, agreement, party.id)
+        for role in agreement.parties:
+            if UNSIGNED.get(name) != role.id:
+                await sign(scheme, streams, agreement, role.id)
 
 
 async def sign(scheme: SchemeFolder, streams: Streams, agreement: Agreement, party: str) -> None:

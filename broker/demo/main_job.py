@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from broker.demo.anytown import PARTIES
-from broker.demo.families import ANYTOWN_GSS, CHILDREN, generate
+from broker.demo.families import ANYTOWN_GSS, CHILDREN, PARTIES, generate
 from broker.edge import publish_source, publisher_of, receive_all
 from broker.recording import read_decision
 from broker.routing import DECISIONS, DELIVERIES, QUARANTINE
