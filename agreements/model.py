@@ -35,14 +35,13 @@ from agreements.values import (
     Text,
     Title,
     Uri,
+    Value,
     Whole,
     to_duration,
 )
 
 # Integers as far as JSON carries them exactly (RFC 7493 §2.2).
-Scalar = (
-    Annotated[str, Strict()] | Flag | Annotated[int, Strict(), Field(ge=1 - 2**53, le=2**53 - 1)]
-)
+Scalar = Value | Flag | Annotated[int, Strict(), Field(ge=1 - 2**53, le=2**53 - 1)]
 Outcome = Literal["deny", "review"]
 OPERATORS = ("equals", "in_", "not_in", "present", "before", "after")
 

@@ -36,10 +36,26 @@ _CALENDAR = re.compile(
 )
 LONGEST = timedelta(days=366 * 150)
 
+# What a reader cannot see could make a text look like another one: control characters
+# (but line breaks) and the marks that turn the direction of writing (UAX #9 §2).
+_INVISIBLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def _visible(text: str) -> str:
+    if _INVISIBLE.search(text):
+        raise PydanticCustomError("invisible-character", "expected text that a reader can see")
+    return text
+
+
 Whole = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]
 Flag = Annotated[bool, Strict()]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"\S")]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=4000, pattern=r"\S"), AfterValidator(_visible)
+]
+Title = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_visible)
+]
+Value = Annotated[str, Strict(), StringConstraints(max_length=200), AfterValidator(_visible)]
 PartyId = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*[a-z0-9]$", min_length=2, max_length=63)
 ]
@@ -49,7 +65,7 @@ Name = Annotated[
 EventTypeName = Annotated[
     str,
     StringConstraints(
-        pattern=r"^[a-z][a-z0-9-]*(?:\.[a-z0-9][a-z0-9-]*)+\.v[1-9]\d*$", max_length=120
+        pattern=r"^[a-z][a-z0-9-]*(?:\.[a-z0-9][a-z0-9-]*)+\.v[1-9][0-9]*$", max_length=120
     ),
 ]
 ItemPath = Annotated[

@@ -137,8 +137,11 @@ def _misfit(condition: Condition, found: Any) -> str | None:
         return None
     if condition.operator in ("before", "after"):
         return None if logical_of(found) in _DATED else "is not a date or a time"
-    values = condition.operand
-    values = values if isinstance(values, tuple) else (values,)
+    operand = condition.operand
+    return _misfit_value(found, operand if isinstance(operand, tuple) else (operand,))
+
+
+def _misfit_value(found: Any, values: tuple[object, ...]) -> str | None:
     kind = kind_of(found)
     if kind in _TEXT:
         return _misfit_text(found, values)
