@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from broker.demo.chronicle import CHILDREN, POLICE, TRUST, Chronicle, days_before
+from broker.demo.chronicle import CHILDREN, POLICE, TRUST, Chronicle
 from broker.demo.people import ANYTOWN_GSS, Household, Person
 
 PLACEMENT = "uk.gov.csc.cla-placement.v1"
@@ -12,7 +12,10 @@ MISSING = "uk.gov.csc.missing-episode.v1"
 CPIS = "uk.nhs.cpis.access.v1"
 
 RECENT_DAYS = 28
-"""Placements and missing episodes lie at most this far back."""
+"""Placements and homelessness duties lie at most this far back."""
+
+MISSING_DAYS = 7
+"""Missing episodes lie less far back: after a week the police have them from elsewhere."""
 
 RECENT_HOURS = 40
 """Hospital events lie at most this far back: the agreements about them want two days."""
@@ -51,10 +54,13 @@ class _Episode:
     change: str | None = None
 
 
-def looked_after(chronicle: Chronicle, household: Household, child: Person) -> None:
+def looked_after(
+    chronicle: Chronicle, household: Household, child: Person, *, confidential: bool = False
+) -> None:
     """Tell of a child's placements in the last weeks, of going missing, and of CP-IS accesses."""
     child = _with_a_real_upn(chronicle, child)
-    episode = _placements(chronicle, household, child)
+    confidential = confidential or chronicle.chance(0.07)
+    episode = _placements(chronicle, household, child, confidential=confidential)
     age = (chronicle.now.date() - child.birth_date).days // 365
     if age >= 10 and chronicle.chance(0.5):  # noqa: PLR2004  younger children seldom go missing
         _missing(chronicle, child, episode)
@@ -83,7 +89,9 @@ def hospital_accesses(chronicle: Chronicle, child: Person, *, plan: str) -> None
         chronicle.tell(TRUST, CPIS, record, key=key, at=at)
 
 
-def _placements(chronicle: Chronicle, household: Household, child: Person) -> _Episode:
+def _placements(
+    chronicle: Chronicle, household: Household, child: Person, *, confidential: bool
+) -> _Episode:
     """Tell of a placement that began, and of moves: each ends an episode and begins the next."""
     random = chronicle.random
     case = chronicle.case()
@@ -98,7 +106,7 @@ def _placements(chronicle: Chronicle, household: Household, child: Person) -> _E
         provider="",
         postcode=None,
         urn="",
-        confidential=chronicle.chance(0.07),
+        confidential=confidential,
     )
     episode = _moved(chronicle, episode, first)
     _tell_placement(chronicle, household, child, episode, case)
@@ -169,7 +177,7 @@ def _missing(chronicle: Chronicle, child: Person, episode: _Episode) -> None:
     """Tell of one to four episodes: the start, the police's grading, and the return."""
     random = chronicle.random
     times = random.choices((1, 2, 3, 4), (5, 3, 2, 1))[0]
-    for start in chronicle.days(times, within=RECENT_DAYS):
+    for start in chronicle.days(times, within=MISSING_DAYS):
         case = chronicle.case()
         reference = chronicle.reference("mis")
         record = _missing_record(chronicle, child, episode, start, reference)
@@ -224,15 +232,3 @@ def _with_a_real_upn(chronicle: Chronicle, child: Person) -> Person:
         return child
     mistyped = child.upn[:-1] + str((int(child.upn[-1]) + 1) % 10)
     return replace(child, upn=chronicle.random.choice((mistyped, mistyped, "UN4")))
-
-
-def too_old(chronicle: Chronicle, household: Household, child: Person) -> None:
-    """Tell today of a placement of a year ago: a case system that was off for that long."""
-    started = chronicle.now - timedelta(days=400)
-    episode = _moved(
-        chronicle,
-        _Episode(started, "S", "C2", "N1", "", "", None, "", confidential=False),
-        started,
-    )
-    earlier = replace(child, birth_date=min(child.birth_date, days_before(started.date(), 30)))
-    _tell_placement(chronicle, household, earlier, episode, chronicle.case())

@@ -4,16 +4,17 @@ Deterministic: the same seed, number and time give the same events. Most events
 are ordinary. Some are as bad as in life, so that a demonstration shows every
 outcome: an NHS number that is none (quarantine), a patient who refuses consent
 (review), a household in a refuge or a child whose address is confidential
-(deny), a case system that tells of last year (too old), UPNs and postcodes that
-do not validate (withheld), and a death that was a mistake (retracted).
+(deny or review), a hospital system that tells of last week (too old), UPNs and
+postcodes that do not validate (withheld), and a death that was a mistake
+(retracted).
 
 Adult social care and the virtual school receive, and have nothing to tell here.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 
-from broker.demo.childhoods import hospital_accesses, looked_after, too_old
+from broker.demo.childhoods import hospital_accesses, looked_after
 from broker.demo.chronicle import ADULTS, CHILDREN, HOUSING, POLICE, SCHOOL, TRUST, Chronicle
 from broker.demo.households import death, discharge, homeless
 from broker.demo.people import ANYTOWN_GSS, OTHERTON_GSS, Household, Town
@@ -44,6 +45,9 @@ PARTIES = {
 
 _INVALID_NHS_NUMBERS = ("9990000000", "6101231234", "9999999999")
 """A wrong check digit twice, and the placeholder that systems write for "not known"."""
+
+_KEPT = timedelta(days=5)
+"""How late the notices are that come too late."""
 
 
 def generate(seed: int, families: int, now: datetime) -> list[tuple[str, PreparedEvent]]:
@@ -86,7 +90,11 @@ def _go_wrong(chronicle: Chronicle) -> None:
     for _ in range(3):
         household = chronicle.town.household()
         discharge(chronicle, household, household.adults[0], consent="N")
-        too_old(chronicle, household, household.children[0])
+        household = chronicle.town.household()
+        discharge(chronicle, household, household.adults[0], consent="Y", late=_KEPT)
     for _ in range(2):
+        household = chronicle.town.household()
+        homeless(chronicle, household, refuge=True)
+        looked_after(chronicle, household, household.children[0], confidential=True)
         household = chronicle.town.household()
         death(chronicle, household, household.adults[0], mistaken=True)

@@ -28,23 +28,25 @@ _LOSS = (
 _SUPPORT = ("MENTAL-HEALTH", "PHYSICAL-HEALTH", "DOMESTIC-ABUSE", "CARE-LEAVER", "DRUGS", "ALCOHOL")
 
 
-def discharge(
+def discharge(  # noqa: PLR0913  each is a thing that may be wrong with a notice
     chronicle: Chronicle,
     household: Household,
     person: Person,
     *,
     nhs_number: str | None = None,
     consent: str | None = None,
+    late: timedelta = timedelta(),
 ) -> None:
-    """Tell of a patient who is about to leave hospital, and now and then of a changed plan."""
+    """Tell of a patient who is about to leave hospital, and now and then of a changed plan.
+
+    ``late`` is how long the hospital's system kept the notice to itself.
+    """
     random = chronicle.random
     patient = chronicle.reference("P")
     case = chronicle.case()
     consent = consent or random.choices(("Y", "L", "N"), (80, 14, 6))[0]
-    issued = sorted(
-        chronicle.ago(timedelta(hours=RECENT_HOURS))
-        for _ in range(2 if chronicle.chance(0.25) else 1)
-    )
+    notices = 2 if chronicle.chance(0.25) else 1
+    issued = sorted(chronicle.ago(timedelta(hours=RECENT_HOURS)) - late for _ in range(notices))
     for step, at in enumerate(issued, 1):
         record = {
             "nhsNumber": nhs_number or person.nhs_number,
@@ -91,12 +93,11 @@ def _patient(chronicle: Chronicle, household: Household, person: Person) -> dict
     }
 
 
-def homeless(chronicle: Chronicle, household: Household) -> None:
+def homeless(chronicle: Chronicle, household: Household, *, refuge: bool = False) -> None:
     """Tell of a household that is threatened with homelessness: prevention, relief, main duty."""
     random = chronicle.random
     case = chronicle.case()
-    loss = random.choice(_LOSS)
-    refuge = loss == "DOMESTIC-ABUSE"
+    loss = "DOMESTIC-ABUSE" if refuge else random.choice(_LOSS)
     needs = random.sample(_SUPPORT, k=random.choices((0, 1, 2), (5, 4, 2))[0])
     duties = ("PREVENTION", "RELIEF", "MAIN")[: random.choices((1, 2, 3), (4, 4, 3))[0]]
     reference = chronicle.reference("HA")
