@@ -272,9 +272,7 @@ async def sign_agreement(  # noqa: PLR0913  who says what of which text, and whe
     )
     document = Outgoing(
         CONTROL,
-        document_key(
-            Kind.SIGNATURE, agreement.id, agreement.version, party=party, type=kind.value
-        ),
+        document_key(Kind.SIGNATURE, agreement.id, agreement.version, party=party, type=kind.value),
         json.dumps({"jws": token}).encode(),
     )
     await streams.append([document])

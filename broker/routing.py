@@ -133,9 +133,7 @@ class Router:
         context = _Context(
             snapshot.rules,
             at_ms * 1000,
-            batch_part(
-                batch.topic, batch.partition, decided_at_ms=at_ms, rules=snapshot.position
-            ),
+            batch_part(batch.topic, batch.partition, decided_at_ms=at_ms, rules=snapshot.position),
             routed.tally,
         )
         for record in batch.records:
@@ -264,9 +262,7 @@ class Router:
             self._refuse(NO_CANDIDATE, told, outcomes)
         value = b"".join(
             (
-                sender_part(
-                    envelope.type, opened.type.fingerprint, opened.publisher, verified.kid
-                ),
+                sender_part(envelope.type, opened.type.fingerprint, opened.publisher, verified.kid),
                 context.batch_part,
                 event_part(
                     record.offset,

@@ -100,6 +100,4 @@ class SchemeFolder:
 
     def router(self, streams: Streams) -> Router:
         """Return a router with the broker's keys."""
-        return Router(
-            self.broker_keys, self.catalogue, max_record_bytes=streams.max_record_bytes
-        )
+        return Router(self.broker_keys, self.catalogue, max_record_bytes=streams.max_record_bytes)

@@ -116,9 +116,7 @@ class RouterService:
             return
         self._router.accepted.forget_oldest()
         self.tally.update(routed.tally)
-        log.info(
-            "batch", topic=batch.topic, partition=batch.partition, **_counts(routed.tally)
-        )
+        log.info("batch", topic=batch.topic, partition=batch.partition, **_counts(routed.tally))
         if self._progress is not None:
             self._progress(self.tally)
 

@@ -103,9 +103,7 @@ def _time(text: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise _Bad(
-            "occurred_at", Reason.NOT_A_TIME, "expected a time such as 2026-11-02T09:30:00Z"
-        )
+        raise _Bad("occurred_at", Reason.NOT_A_TIME, "expected a time such as 2026-11-02T09:30:00Z")
     return moment
 
 

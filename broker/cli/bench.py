@@ -1,4 +1,5 @@
 """``concordat bench``."""
+
 import typer
 
 

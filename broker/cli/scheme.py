@@ -107,5 +107,3 @@ def party_list(
         return
     for party in parties:
         typer.echo(f"{party['party']:32} {party['name']} ({party['regime']}, {party['state']})")
-
-

@@ -110,10 +110,6 @@ def now() -> datetime:
 def _purposes(party: str, agreements: Iterable[Agreement]) -> tuple[str, ...]:
     """The purposes that the scheme has registered a party for: in Anytown, those it needs."""
     found = {
-        flow.purpose
-        for agreement in agreements
-        for flow in agreement.flows
-        if party in flow.to
+        flow.purpose for agreement in agreements for flow in agreement.flows if party in flow.to
     }
     return tuple(sorted(found))
-

@@ -43,6 +43,7 @@ class Outcome:
     """(recipient, event type, outcome and reason) to how many."""
     samples: dict[str, str] = field(default_factory=dict)
     """An event id for each thing that the story shows."""
+    best_views: tuple[int, int] = (0, 0)
 
     def to_json(self, *, seconds: float) -> dict[str, Any]:
         """Return the form of ``concordat demo --json``."""
@@ -142,6 +143,10 @@ def _count_decision(decision: dict[str, Any], outcome: Outcome) -> None:
 
 
 def _keep_samples(decision: dict[str, Any], permits: int, outcome: Outcome) -> None:
-    whole = permits >= 3 and not any(one["withheld"] for one in decision["candidates"])  # noqa: PLR2004  three views
-    if whole and decision["eventType"].startswith("uk.gov.csc.cla-placement"):
-        outcome.samples.setdefault("three-views", decision["eventId"])
+    """Keep the placement that most recipients see, with the least withheld."""
+    if not decision["eventType"].startswith("uk.gov.csc.cla-placement"):
+        return
+    withheld = sum(len(one["withheld"]) for one in decision["candidates"])
+    if (permits, -withheld) > outcome.best_views:
+        outcome.best_views = (permits, -withheld)
+        outcome.samples["views"] = decision["eventId"]
