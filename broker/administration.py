@@ -45,13 +45,13 @@ HELD: Final = "held"
 CHECKPOINTS: Final = "checkpoints"
 
 
-class AlreadyThere(ConfigurationError):  # noqa: N818  the name says what is wrong
+class AlreadyThere(ConfigurationError):
     """What should be made exists; nothing was changed."""
 
     code: ClassVar[str] = "already-there"
 
 
-class NotThere(RejectedInput):  # noqa: N818  as above
+class NotThere(RejectedInput):
     """What is named does not exist."""
 
     code: ClassVar[str] = "not-there"

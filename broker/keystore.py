@@ -42,7 +42,7 @@ class KeyStore(Protocol):
         """Replace the owner's keys in one step."""
 
 
-class KeysUnavailable(ConfigurationError):  # noqa: N818  it is a state of the machine, to be mended
+class KeysUnavailable(ConfigurationError):
     """The private keys that this command needs are not here or do not open."""
 
     code: ClassVar[str] = "keys-unavailable"

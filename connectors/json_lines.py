@@ -43,7 +43,7 @@ class Reason(StrEnum):
     NOT_A_TIME = "not-a-time"
 
 
-class _Bad(Exception):  # noqa: N818  never leaves this module
+class _Bad(Exception):
     def __init__(self, column: str, reason: Reason, expected: str) -> None:
         super().__init__(expected)
         self.column, self.reason, self.expected = column, reason, expected

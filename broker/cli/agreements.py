@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 @agreement_app.command("validate")
 def validate_file(
     file: File,
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Say whether an agreement holds together and what the law still asks of it."""
     from agreements.validating import validate_text
@@ -44,7 +44,7 @@ def validate_file(
 
 
 @agreement_app.command("put")
-def put(  # noqa: PLR0913  each is an option
+def put(
     file: File,
     sign_as: Annotated[
         list[str] | None,
@@ -54,7 +54,7 @@ def put(  # noqa: PLR0913  each is an option
     post: Post = "Senior Information Risk Owner",
     capacity: Capacity = "SIRO",
     folder: Dir = HERE,
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Put an agreement into the scheme; it flows between the parties that accepted it."""
     from agreements.reading import read_agreement
@@ -94,7 +94,7 @@ def put(  # noqa: PLR0913  each is an option
 
 
 @agreement_app.command("revoke")
-def revoke(  # noqa: PLR0913  each is an option
+def revoke(
     agreement_id: Annotated[str, typer.Argument(metavar="ID", help="The agreement's address.")],
     as_party: Annotated[str, typer.Option("--as", help="The party that revokes.")],
     reason: Annotated[str, typer.Option(help="Why; it is signed with the revocation.")],
@@ -103,7 +103,7 @@ def revoke(  # noqa: PLR0913  each is an option
     post: Post = "Senior Information Risk Owner",
     capacity: Capacity = "SIRO",
     folder: Dir = HERE,
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Revoke an agreement for a party: nothing more flows to it or from it. It is final."""
     from agreements.signatures import Signatory, SignatureType
@@ -140,7 +140,7 @@ def revoke(  # noqa: PLR0913  each is an option
 @agreement_app.command("list")
 def list_agreements(
     folder: Dir = HERE,
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Show the agreements of the scheme, and where each party stands."""
     from broker.administration import standings

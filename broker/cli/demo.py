@@ -28,7 +28,7 @@ def demo(
         str,
         typer.Option(envvar="CONCORDAT_STREAMS", help="sqlite:PATH or kafka://host:port."),
     ] = "sqlite:streams.db",
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Play the main job from end to end, as a story or as one JSON object."""
     from rich.console import Console

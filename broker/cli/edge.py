@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command("receive")(receive)
 
 
-def publish(  # noqa: PLR0913  each is an option
+def publish(
     source: Annotated[
         Path,
         typer.Argument(
@@ -29,7 +29,7 @@ def publish(  # noqa: PLR0913  each is an option
         str, typer.Option(help="GSS code of the council whose return it is.")
     ] = "",
     folder: Dir = HERE,
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Publish events for a party: sign them, seal them to the broker, put them on its topic."""
     from broker.edge import open_source, publish_source
@@ -57,7 +57,7 @@ def receive(
         Path | None, typer.Option(help="Folder of the JSON Lines file; default DIR/received.")
     ] = None,
     folder: Dir = HERE,
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Open what has been delivered to a party and append it to its JSON Lines file."""
     from broker.edge import receive_all

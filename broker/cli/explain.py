@@ -19,7 +19,7 @@ def explain_event(
     event_id: Annotated[str, typer.Argument(metavar="EVENT-ID")],
     recipient: Annotated[str | None, typer.Option(help="Only this recipient.")] = None,
     folder: Dir = HERE,
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Tell why an event was shared or not: every check in order, with clause and law."""
     from rich.console import Console

@@ -44,7 +44,7 @@ def init(
 
 
 @party_app.command("add")
-def party_add(  # noqa: PLR0913  each is an option
+def party_add(
     party: Annotated[str, typer.Argument(metavar="ID", help="Such as anytown-housing.")],
     name: Annotated[str, typer.Option(help="The organisation's name.")],
     regime: Annotated[
@@ -55,7 +55,7 @@ def party_add(  # noqa: PLR0913  each is an option
         typer.Option(help="A purpose that it is registered for; may be repeated."),
     ] = None,
     folder: Dir = HERE,
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Add an organisation: make its keys and have the scheme vouch for it."""
     from broker.administration import PartyDraft, add_party
@@ -79,7 +79,7 @@ def party_add(  # noqa: PLR0913  each is an option
 @party_app.command("list")
 def party_list(
     folder: Dir = HERE,
-    as_json: Json = False,  # noqa: FBT002  a switch of the command line
+    as_json: Json = False,
 ) -> None:
     """Show the organisations of the scheme."""
     from broker.scheme import SchemeFolder

@@ -16,10 +16,10 @@ def register(app: typer.Typer) -> None:
 
 def run(
     folder: Dir = HERE,
-    until_idle: Annotated[  # noqa: FBT002  a switch of the command line
+    until_idle: Annotated[
         bool, typer.Option("--until-idle", help="End when nothing is left to route.")
     ] = False,
-    as_json: Json = False,  # noqa: FBT002  as above
+    as_json: Json = False,
 ) -> None:
     """Run the service: route what is published until stopped (SIGINT or SIGTERM)."""
     from broker.logs import configure_logs
