@@ -283,20 +283,20 @@ async def test_members_that_come_and_go_copy_each_record_once(
     streams: Streams, streams_url: str, unique: Named
 ) -> None:
     """Rebalances in the middle of the work neither lose nor repeat a record."""
-    total = 1_200
+    total = 4_000
     topic = await a_backlog(streams, unique("in"), partitions=4, records=total)
     enough = asyncio.Event()
 
     async def member(*, batches: int | None = None) -> None:
         async with (
             open_streams(streams_url) as own,
-            own.group(unique("group"), [topic], max_records=20) as group,
+            own.group(unique("group"), [topic], max_records=10) as group,
         ):
             if batches is None:
                 await drain(group, enough)
                 return
             for _ in range(batches):
-                batch = await group.next(1.0)
+                batch = await group.next(0.3)
                 if batch is not None:
                     try:
                         await group.commit(batch, copied(batch))
