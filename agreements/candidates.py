@@ -15,6 +15,7 @@ from agreements.model import Agreement, Flow, Item
 from agreements.views import View
 
 if TYPE_CHECKING:
+    from agreements.checking import Test
     from schemas.catalogue import EventType
 
 NEVER_US: Final = 2**63 - 1
@@ -105,7 +106,8 @@ class Candidate:
     ``unsigned`` names the parties of the two that have not accepted, ``revoked_by``
     those that revoked, ``inactive`` those that the scheme does not let take part;
     ``incomplete`` holds the codes of what the legal bases lack. ``superseded_from_us``
-    is when a later version that both signed took over.
+    is when a later version that both signed took over. ``tests`` are the checks that an
+    event or a time can still fail, in order.
     """
 
     publisher: str
@@ -129,6 +131,7 @@ class Candidate:
     first_revision: int
     last_revision: int
     objections: Objections = field(repr=False)
+    tests: tuple["Test", ...] = field(repr=False)
     pseudonym_key: bytes = field(repr=False)
     views: Views = field(repr=False)
     _plans: dict[bytes, Plan] = field(default_factory=dict, repr=False)
@@ -147,6 +150,17 @@ class Candidate:
     def purpose(self) -> str:
         """The code of the purpose that the flow serves."""
         return self.flow.purpose
+
+    def is_objected_to(self, subjects: tuple[bytes, ...], kind: str, at: int) -> bool:
+        """Whether a fact of that kind stands at ``at`` for any of the blinded subjects."""
+        objections = self.objections
+        if not objections:
+            return False
+        for subject in subjects:
+            for objecting in objections.get(subject, ()):
+                if objecting.kind == kind and objecting.concerns(self.recipient, self.purpose, at):
+                    return True
+        return False
 
     def plan(self, event_type: "EventType") -> Plan:
         """Return conditions and view for the schema of an event; compiled at its first event."""

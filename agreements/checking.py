@@ -1,19 +1,20 @@
 """The checks of a decision, one function each, in the order of `CHECKS`.
 
-A check's ``test`` decides; its ``tell`` puts into words and figures what the test
-compared, for `explain`, and decides nothing. Neither ever shows a value from the
-payload. The slow part of every check is done before, when rules are compiled: what
-is left here are comparisons (each costs a fraction of a microsecond, and every
-event passes them for every recipient).
+The slow part of every check is done before, when rules are compiled: what is left
+are comparisons. Each costs a tenth of a microsecond, and every event passes them
+for every recipient, so those that have passed for good are not asked again
+(`with_open_tests`): what only looks at the candidate, or has nothing to look at.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import replace
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from agreements.candidates import NEVER_US, Candidate, from_us
+from agreements import telling
+from agreements.candidates import NEVER_US, Candidate
 from agreements.opened import OpenedEvent
+from agreements.telling import Figures
 from agreements.views import Cut
 
 
@@ -48,27 +49,35 @@ class Failure(NamedTuple):
     withheld: tuple[tuple[str, str], ...] = ()
 
 
-Figures = dict[str, Any]
-"""What was compared, as JSON values; times are RFC 3339, durations seconds."""
-
 Test = Callable[[OpenedEvent, Candidate, int], Failure | None]
 Telling = Callable[[OpenedEvent, Candidate, int], tuple[str, Figures]]
 
 
 class Check(NamedTuple):
-    """One step of a decision. ``code`` is in what `explain` prints: never reuse one."""
+    """One step of a decision. ``code`` is in what `explain` prints: never reuse one.
+
+    ``test`` decides, ``tell`` only describes what was compared. ``has_passed`` tells
+    of a candidate that the test will pass whatever the event and the time.
+    """
 
     code: str
     question: str
     test: Test
     tell: Telling
+    has_passed: Callable[[Candidate], bool] | None = None
 
 
-def _time(moment_us: int) -> str | None:
-    if moment_us >= NEVER_US:
-        return None
-    moment: datetime = from_us(moment_us)
-    return moment.isoformat().replace("+00:00", "Z")
+def _settled(
+    code: str, question: str, judge: Callable[[Candidate], Failure | None], tell: Telling
+) -> Check:
+    """Make a check that looks at the candidate alone."""
+    return Check(
+        code,
+        question,
+        lambda _event, candidate, _at: judge(candidate),
+        tell,
+        lambda candidate: judge(candidate) is None,
+    )
 
 
 # 1. Is this a candidate? The index has found it by the same two; a caller that paired an
@@ -79,23 +88,6 @@ def _check_candidate(event: OpenedEvent, candidate: Candidate, _at: int) -> Fail
     return Failure(Refusal.NO_AGREEMENT)
 
 
-def _tell_candidate(_event: OpenedEvent, candidate: Candidate, _at: int) -> tuple[str, Figures]:
-    flow = candidate.flow
-    text = (
-        f"flow {flow.id} of {candidate.agreement_id} version {candidate.version} takes "
-        f"{candidate.event_type} from {candidate.publisher} to {candidate.recipient}"
-    )
-    return text, {
-        "agreement": candidate.agreement_id,
-        "version": candidate.version,
-        "sha256": candidate.sha256,
-        "flow": flow.id,
-        "event_type": candidate.event_type,
-        "publisher": candidate.publisher,
-        "recipient": candidate.recipient,
-    }
-
-
 # 2. Signed by both, not revoked, not superseded.
 def _check_signed(_event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
     if at >= candidate.signed_from_us:
@@ -103,44 +95,14 @@ def _check_signed(_event: OpenedEvent, candidate: Candidate, at: int) -> Failure
     return Failure(Refusal.NOT_SIGNED, ",".join(candidate.unsigned))
 
 
-def _tell_signed(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
-    since = _time(candidate.signed_from_us)
-    figures: Figures = {
-        "signed_from": since,
-        "unsigned": list(candidate.unsigned),
-        "sha256": candidate.sha256,
-    }
-    if candidate.unsigned:
-        return f"not accepted by {' and '.join(candidate.unsigned)}", figures
-    when = "" if at >= candidate.signed_from_us else ", which is later than the decision"
-    return f"both have accepted this text (SHA-256 {candidate.sha256[:12]}…) since {since}{when}", (
-        figures
-    )
-
-
-def _check_not_revoked(_event: OpenedEvent, candidate: Candidate, _at: int) -> Failure | None:
+def _judge_not_revoked(candidate: Candidate) -> Failure | None:
     if not candidate.revoked_by:
         return None
     return Failure(Refusal.REVOKED, ",".join(candidate.revoked_by))
 
 
-def _tell_not_revoked(_event: OpenedEvent, candidate: Candidate, _at: int) -> tuple[str, Figures]:
-    who = " and ".join(candidate.revoked_by)
-    text = f"revoked by {who}" if who else "neither has revoked it"
-    return text, {"revoked_by": list(candidate.revoked_by)}
-
-
 def _check_not_superseded(_event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
     return None if at < candidate.superseded_from_us else Failure(Refusal.SUPERSEDED)
-
-
-def _tell_not_superseded(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
-    since = _time(candidate.superseded_from_us)
-    figures: Figures = {"version": candidate.version, "superseded_from": since}
-    if since is None:
-        return f"version {candidate.version} is the latest that both have accepted", figures
-    verb = "takes" if at < candidate.superseded_from_us else "took"
-    return f"a later version {verb} over at {since}", figures
 
 
 # 3. In force: `starts_at` inclusive, `ends_at` exclusive.
@@ -152,25 +114,11 @@ def _check_in_force(_event: OpenedEvent, candidate: Candidate, at: int) -> Failu
     return None
 
 
-def _tell_in_force(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
-    starts, ends = _time(candidate.starts_at_us), _time(candidate.ends_at_us)
-    figures: Figures = {"starts_at": starts, "ends_at": ends, "decided_at": _time(at)}
-    return f"in force from {starts} until {ends}, decided at {_time(at)}", figures
-
-
 # 4. Both parties take part in the scheme.
-def _check_parties_active(_event: OpenedEvent, candidate: Candidate, _at: int) -> Failure | None:
+def _judge_parties_active(candidate: Candidate) -> Failure | None:
     if not candidate.inactive:
         return None
     return Failure(Refusal.PARTY_SUSPENDED, ",".join(candidate.inactive))
-
-
-def _tell_parties_active(
-    _event: OpenedEvent, candidate: Candidate, _at: int
-) -> tuple[str, Figures]:
-    who = " and ".join(candidate.inactive)
-    text = f"the scheme does not let {who} take part" if who else "both take part in the scheme"
-    return text, {"inactive": list(candidate.inactive)}
 
 
 # 5. The schema's revision: both ends inclusive.
@@ -180,48 +128,18 @@ def _check_schema_covered(event: OpenedEvent, candidate: Candidate, _at: int) ->
     return Failure(Refusal.SCHEMA_NOT_COVERED, str(event.type.revision))
 
 
-def _tell_schema_covered(event: OpenedEvent, candidate: Candidate, _at: int) -> tuple[str, Figures]:
-    last = candidate.flow.schemas.max
-    upto = f"to {last}" if last is not None else "and later"
-    text = f"the event has revision {event.type.revision}; covered: {candidate.first_revision} "
-    return text + upto, {
-        "revision": event.type.revision,
-        "min": candidate.first_revision,
-        "max": last,
-    }
-
-
 # 6. The legal bases of both sides (checked by `agreements.law` when rules are compiled).
-def _check_legal_complete(_event: OpenedEvent, candidate: Candidate, _at: int) -> Failure | None:
+def _judge_legal_complete(candidate: Candidate) -> Failure | None:
     if not candidate.incomplete:
         return None
     return Failure(Refusal.LEGAL_BASIS_INCOMPLETE, ",".join(candidate.incomplete))
 
 
-def _tell_legal_complete(
-    _event: OpenedEvent, candidate: Candidate, _at: int
-) -> tuple[str, Figures]:
-    legal = candidate.flow.legal
-    lacking = ", ".join(candidate.incomplete)
-    text = f"incomplete: {lacking}" if lacking else "complete on both sides"
-    return text, {
-        "provider": legal.provider.model_dump(mode="json", exclude_unset=True),
-        "recipient": legal.recipient.model_dump(mode="json", exclude_unset=True),
-        "incomplete": list(candidate.incomplete),
-    }
-
-
 # 7. The purpose.
-def _check_purpose_held(_event: OpenedEvent, candidate: Candidate, _at: int) -> Failure | None:
+def _judge_purpose_held(candidate: Candidate) -> Failure | None:
     if candidate.is_purpose_held:
         return None
     return Failure(Refusal.PURPOSE_NOT_HELD, candidate.purpose)
-
-
-def _tell_purpose_held(_event: OpenedEvent, candidate: Candidate, _at: int) -> tuple[str, Figures]:
-    verb = "holds" if candidate.is_purpose_held else "does not hold"
-    text = f"{candidate.recipient} {verb} the purpose {candidate.purpose}"
-    return text, {"purpose": candidate.purpose, "held": candidate.is_purpose_held}
 
 
 # 8. The age, from occurred to decided: exactly `max_age` is young enough.
@@ -231,68 +149,28 @@ def _check_young_enough(event: OpenedEvent, candidate: Candidate, at: int) -> Fa
     return Failure(Refusal.TOO_OLD, candidate.flow.max_age or "")
 
 
-def _tell_young_enough(event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
-    age = timedelta(microseconds=at - event.occurred_at_us)
-    limit = candidate.flow.max_age
-    figures: Figures = {"age_seconds": age.total_seconds(), "max_age": limit}
-    if limit is None:
-        return "the flow sets no greatest age", figures
-    return f"occurred {age} before the decision; at most {limit}", figures
-
-
 # 9. The subject's say. A subject is known by several blinded identifiers; any of them counts.
-def _stands(event: OpenedEvent, candidate: Candidate, at: int, kind: str) -> bool:
-    objections = candidate.objections
-    if not objections:
-        return False
-    for subject in event.subjects:
-        for objecting in objections.get(subject, ()):
-            if objecting.kind == kind and objecting.concerns(
-                candidate.recipient, candidate.purpose, at
-            ):
-                return True
-    return False
-
-
 def _check_no_objection(event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
-    return Failure(Refusal.OBJECTION) if _stands(event, candidate, at, "objection") else None
-
-
-def _tell_no_objection(event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
-    stands = _stands(event, candidate, at, "objection")
-    text = "an objection of the subject stands" if stands else "no objection stands"
-    return text, {"stands": stands}
+    if candidate.is_objected_to(event.subjects, "objection", at):
+        return Failure(Refusal.OBJECTION)
+    return None
 
 
 def _check_not_opted_out(event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
     # The national data opt-out is about purposes beyond individual care only.
-    if candidate.is_beyond_individual_care and _stands(event, candidate, at, "opt-out"):
+    if candidate.is_beyond_individual_care and candidate.is_objected_to(
+        event.subjects, "opt-out", at
+    ):
         return Failure(Refusal.OPTED_OUT)
     return None
 
 
-def _tell_not_opted_out(event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
-    if not candidate.is_beyond_individual_care:
-        return "the purpose is individual care, which an opt-out does not touch", {
-            "beyond_individual_care": False
-        }
-    stands = _stands(event, candidate, at, "opt-out")
-    text = "the subject has opted out" if stands else "the subject has not opted out"
-    return text, {"beyond_individual_care": True, "stands": stands}
-
-
 def _check_consent_stands(event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
-    if candidate.relies_on_consent and _stands(event, candidate, at, "consent-withdrawn"):
+    if candidate.relies_on_consent and candidate.is_objected_to(
+        event.subjects, "consent-withdrawn", at
+    ):
         return Failure(Refusal.CONSENT_WITHDRAWN)
     return None
-
-
-def _tell_consent_stands(event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
-    if not candidate.relies_on_consent:
-        return "the flow does not rely on consent", {"relies_on_consent": False}
-    stands = _stands(event, candidate, at, "consent-withdrawn")
-    text = "consent was withdrawn" if stands else "consent was not withdrawn"
-    return text, {"relies_on_consent": True, "withdrawn": stands}
 
 
 # 10. The flow's conditions, in the order they are written.
@@ -308,30 +186,6 @@ def _check_conditions(event: OpenedEvent, candidate: Candidate, _at: int) -> Fai
     return None
 
 
-def _tell_conditions(event: OpenedEvent, candidate: Candidate, _at: int) -> tuple[str, Figures]:
-    clauses = candidate.plan(event.type).clauses
-    if not clauses:
-        return "the flow sets no conditions", {"conditions": []}
-    rows: list[Figures] = []
-    holds = True
-    for clause in clauses:
-        # After the first that does not hold the others were not asked.
-        state = None if not holds else clause.holds(event.data, event.offsets)
-        holds = bool(state)
-        rows.append(
-            {
-                "clause": clause.place,
-                "text": clause.text,
-                "otherwise": clause.condition.otherwise,
-                "holds": state,
-            }
-        )
-    failed = [row for row in rows if row["holds"] is False]
-    if failed:
-        return f"{failed[0]['clause']} does not hold: {failed[0]['text']}", {"conditions": rows}
-    return "; ".join(row["text"] for row in rows), {"conditions": rows}
-
-
 # 11. The items: what has to be given can be given.
 def failure_of(cut: Cut) -> Failure | None:
     """Return the failure of a view that lacks a required item; None when it is complete."""
@@ -345,37 +199,85 @@ def _check_items(event: OpenedEvent, candidate: Candidate, _at: int) -> Failure 
     return failure_of(candidate.plan(event.type).view.cut(event))
 
 
-def _tell_items(event: OpenedEvent, candidate: Candidate, _at: int) -> tuple[str, Figures]:
-    disclosure = candidate.plan(event.type).view.cut(event).disclosure
-    figures: Figures = {
-        "items": list(disclosure.items),
-        "transforms": dict(disclosure.transforms),
-        "withheld": dict(disclosure.withheld),
-        "required": [item.path for item in candidate.flow.items if item.required],
-    }
-    if disclosure.lacking is not None:
-        reason = dict(disclosure.withheld)[disclosure.lacking]
-        return f"{disclosure.lacking} is required and was withheld: {reason}", figures
-    return f"{len(disclosure.items)} of {len(candidate.flow.items)} items are disclosed", figures
-
-
 CHECKS: Final = (
-    Check("candidate", "Does a flow name this recipient?", _check_candidate, _tell_candidate),
-    Check("signed", "Have both parties accepted this text?", _check_signed, _tell_signed),
-    Check("not-revoked", "Is it unrevoked?", _check_not_revoked, _tell_not_revoked),
-    Check("latest", "Is it the latest version?", _check_not_superseded, _tell_not_superseded),
-    Check("in-force", "Is it in force at this moment?", _check_in_force, _tell_in_force),
-    Check("parties", "May both parties take part?", _check_parties_active, _tell_parties_active),
-    Check("schema", "Does it cover the schema?", _check_schema_covered, _tell_schema_covered),
-    Check("legal", "Are the legal bases complete?", _check_legal_complete, _tell_legal_complete),
+    Check("candidate", "Does a flow name the recipient?", _check_candidate, telling.tell_candidate),
+    Check("signed", "Have both parties accepted this text?", _check_signed, telling.tell_signed),
+    _settled("not-revoked", "Is it unrevoked?", _judge_not_revoked, telling.tell_not_revoked),
     Check(
-        "purpose", "Does the recipient hold the purpose?", _check_purpose_held, _tell_purpose_held
+        "latest",
+        "Is it the latest version?",
+        _check_not_superseded,
+        telling.tell_not_superseded,
+        lambda candidate: candidate.superseded_from_us == NEVER_US,
     ),
-    Check("age", "Is the event young enough?", _check_young_enough, _tell_young_enough),
-    Check("objection", "Is there no objection?", _check_no_objection, _tell_no_objection),
-    Check("opt-out", "Has the subject not opted out?", _check_not_opted_out, _tell_not_opted_out),
-    Check("consent", "Does consent stand?", _check_consent_stands, _tell_consent_stands),
-    Check("conditions", "Do the flow's conditions hold?", _check_conditions, _tell_conditions),
-    Check("items", "Can all required items be given?", _check_items, _tell_items),
+    Check("in-force", "Is it in force at this moment?", _check_in_force, telling.tell_in_force),
+    _settled(
+        "parties", "May both parties take part?", _judge_parties_active, telling.tell_parties_active
+    ),
+    Check("schema", "Is the schema covered?", _check_schema_covered, telling.tell_schema_covered),
+    _settled(
+        "legal",
+        "Are the legal bases complete?",
+        _judge_legal_complete,
+        telling.tell_legal_complete,
+    ),
+    _settled(
+        "purpose",
+        "Does the recipient hold the purpose?",
+        _judge_purpose_held,
+        telling.tell_purpose_held,
+    ),
+    Check(
+        "age",
+        "Is the event young enough?",
+        _check_young_enough,
+        telling.tell_young_enough,
+        lambda candidate: candidate.max_age_us == NEVER_US,
+    ),
+    Check(
+        "objection",
+        "Is there no objection?",
+        _check_no_objection,
+        telling.tell_no_objection,
+        lambda candidate: not candidate.objections,
+    ),
+    Check(
+        "opt-out",
+        "Has the subject not opted out?",
+        _check_not_opted_out,
+        telling.tell_not_opted_out,
+        lambda candidate: not (candidate.objections and candidate.is_beyond_individual_care),
+    ),
+    Check(
+        "consent",
+        "Does consent stand?",
+        _check_consent_stands,
+        telling.tell_consent_stands,
+        lambda candidate: not (candidate.objections and candidate.relies_on_consent),
+    ),
+    Check(
+        "conditions",
+        "Do the flow's conditions hold?",
+        _check_conditions,
+        telling.tell_conditions,
+        lambda candidate: not candidate.flow.when,
+    ),
+    Check("items", "Can all required items be given?", _check_items, telling.tell_items),
 )
 """Every check of a decision, in order. INVARIANT: the items, which make the view, come last."""
+
+ALL_TESTS: Final = tuple(check.test for check in CHECKS[:-1])
+"""The tests of every check but the last, which `deciding.decide` makes itself."""
+
+
+def with_open_tests(candidate: Candidate) -> Candidate:
+    """Return the candidate with only those tests that an event or a time can still fail.
+
+    A test that has failed for good stays in its place, so the first failure is the same.
+    """
+    tests = tuple(
+        check.test
+        for check in CHECKS[:-1]
+        if check.has_passed is None or not check.has_passed(candidate)
+    )
+    return replace(candidate, tests=tests)

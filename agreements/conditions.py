@@ -28,7 +28,7 @@ _EMPTY: Final = b"\x00"  # the encoding of an empty text, list or map
 _CAN_BE_EMPTY: Final = frozenset({"string", "bytes", "array", "map"})
 
 
-class _NoMeaning(Exception):  # noqa: N818  never leaves this module
+class _NoMeaning(Exception):
     """The operand is not of the item's type."""
 
 

@@ -11,6 +11,7 @@ bit for each (item, reason), so that a pattern that was met before costs one loo
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from agreements.projection import Branch, Elements, Leaf, Part, Projection, leaves
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agreements.opened import OpenedEvent
 
 ABSENT: Final = "absent"
+_REMEMBERED: Final = 8192  # values of a kind whose check is remembered; about 1 MB
 _NULL_FIRST: Final = (b"\x00", b"\x02")  # the encoded branches of ["null", T]
 
 # The event, to the view in its frame and the bits of what was left out.
@@ -160,7 +162,7 @@ class _Writer:
         value = f"{made}[1:]" if slot.null is not None else made
         withhold = f"{made} = {null!r}"
         if leaf.identifier is not None:
-            self._check(leaf, value, in_list=in_list)
+            self._check(leaf, value)
             bit = self.name("B", _bit_of(self.omissions, leaf.item.path))
             self.line(f"if r is not None: {withhold}; w |= {bit}(r)")
             self.line("else:")
@@ -169,17 +171,10 @@ class _Writer:
         self.indent = 1
         return made
 
-    def _check(self, leaf: Leaf, value: str, *, in_list: bool) -> None:
-        """Find ``r``, what is wrong with an identifier; asked once for all recipients."""
+    def _check(self, leaf: Leaf, value: str) -> None:
+        """Find ``r``, what is wrong with an identifier."""
         assert leaf.identifier is not None  # noqa: S101  for the type checker
-        checker = self.name("C", _checker(leaf.identifier))
-        if in_list:
-            self.line(f"r = {checker}({value})")
-            return
-        # The kind is part of the key: a transform may ask more of a value than its schema does.
-        key = self.name("K", (leaf.slot.index, leaf.identifier))
-        self.line(f"r = e.findings.get({key}, e)")
-        self.line(f"if r is e: r = e.findings[{key}] = {checker}({value})")
+        self.line(f"r = {self.name('C', _checker(leaf.identifier))}({value})")
 
     def _shape(self, leaf: Leaf, made: str, value: str, wrap: str, withhold: str) -> None:
         shaped = leaf.shaped
@@ -187,12 +182,13 @@ class _Writer:
             # As it came, with the branch that its slot has or that the view adds.
             self.line("pass" if leaf.slot.null is not None else f"{made} = {wrap}{made}")
             return
-        shape = self.name("S", shaped.shape)
+        time = ", e.occurred_at_us" if shaped.is_timed else ""
+        shape = f"{self.name('S', shaped.shape)}({value}{time})"
         if shaped.reason is None:
-            self.line(f"{made} = {wrap}{shape}({value}, e.occurred_at_us)")
+            self.line(f"{made} = {wrap}{shape}")
             return
         bit = self.omissions.bit(leaf.item.path, shaped.reason)
-        self.line(f"s = {shape}({value}, e.occurred_at_us)")
+        self.line(f"s = {shape}")
         self.line(f"if s is None: {withhold}; w |= {bit}")
         self.line(f"else: {made} = {wrap}s")
 
@@ -233,7 +229,11 @@ def _bit_of(omissions: Omissions, path: str) -> Callable[[str], int]:
     return bit
 
 
+@cache
 def _checker(kind: str) -> Callable[[bytes], str | None]:
+    """Return the check of a kind on encoded values, which remembers the latest it was asked."""
+
+    @lru_cache(maxsize=_REMEMBERED)
     def checked(value: bytes) -> str | None:
         return check(kind, decode_text(value))
 

@@ -98,8 +98,6 @@ Decision = Permit | Deny | Review
 NO_CANDIDATE: Final = Deny(None, Refusal.NO_AGREEMENT)
 """The decision on an event for which no agreement names a recipient."""
 
-_TESTS: Final = tuple(check.test for check in CHECKS[:-1])
-
 
 class CheckResult(NamedTuple):
     """How a check went, for a reader; ``failure`` only when it failed."""
@@ -119,9 +117,8 @@ def decide(event: OpenedEvent, candidate: Candidate, *, at: int) -> Decision:
     refusal, and its type (never its text, which could hold a value) the detail.
     """
     try:
-        for test in _TESTS:
-            failure = test(event, candidate, at)
-            if failure is not None:
+        for test in candidate.tests:
+            if (failure := test(event, candidate, at)) is not None:
                 return _refused(candidate, failure)
         # The last check makes the view, which a permit keeps.
         view = candidate.plan(event.type).view
@@ -159,7 +156,7 @@ def _run(check: Check, event: OpenedEvent, candidate: Candidate, at: int) -> Che
     try:
         failure = check.test(event, candidate, at)
         text, figures = check.tell(event, candidate, at)
-    except Exception as error:  # noqa: BLE001  as in `decide`
+    except Exception as error:  # noqa: BLE001  whatever went wrong, nothing is shared
         kind = type(error).__name__
         failure = Failure(Refusal.DECIDING_FAILED, kind)
         text, figures = f"this could not be decided ({kind}), so it is refused", {}

@@ -33,7 +33,7 @@ class Rejected:
     code: str
 
 
-class _Refused(Exception):  # noqa: N818  never leaves this module
+class _Refused(Exception):
     """The document is not used; the argument is the code."""
 
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from agreements.candidates import NEVER_US, Candidate, Objections, Views, to_us
+from agreements.checking import ALL_TESTS, with_open_tests
 from agreements.law import flow_faults
 from agreements.model import Agreement, Flow
-from agreements.signed import Version, Window, windows
+from agreements.signed import Window, windows
 from schemas.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -101,10 +102,11 @@ class FlowCompiler:
                 first_revision=flow.schemas.min,
                 last_revision=_NO_LAST_REVISION if flow.schemas.max is None else flow.schemas.max,
                 objections=objections,
+                tests=ALL_TESTS,
                 pseudonym_key=self._pseudonym_key(recipient),
                 views=self._views,
             )
-            yield Placed(candidate, window.from_us)
+            yield Placed(with_open_tests(candidate), window.from_us)
 
     def _incomplete(self, agreement: Agreement, sha256: str) -> tuple[tuple[str, ...], ...]:
         """Return what each flow's legal bases lack; worked out once for a text."""
@@ -150,6 +152,3 @@ def _out_of_place(agreement: Agreement, publisher: str, recipient: str) -> tuple
 def _max_age_us(flow: Flow) -> int:
     oldest = flow.oldest
     return NEVER_US if oldest is None else oldest // timedelta(microseconds=1)
-
-
-__all__ = ["FlowCompiler", "Placed", "Version"]

@@ -5,7 +5,7 @@ payload stays the publisher's Avro bytes, and ``offsets`` tells where each slot
 of the schema begins in them (see `schemas.scanning`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,5 +29,3 @@ class OpenedEvent:
     occurred_at_us: int
     received_at_us: int
     subjects: tuple[bytes, ...] = ()
-    # What is wrong with a slot as an identifier of a kind: three recipients cost one check.
-    findings: dict[tuple[int, str], str | None] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agreements.candidates import Candidate, Objections, Views
+from agreements.checking import with_open_tests
 from agreements.documents import Documents, Rejected
 from agreements.flows import FlowCompiler, Placed
 from agreements.views import View
@@ -182,7 +183,10 @@ class Compiler:
         for by_agreement in self._placed.values():
             for agreement, placed in by_agreement.items():
                 by_agreement[agreement] = [
-                    replace(one, candidate=replace(one.candidate, objections=self._objections))
+                    Placed(
+                        with_open_tests(replace(one.candidate, objections=self._objections)),
+                        one.from_us,
+                    )
                     for one in placed
                 ]
         return set(self._placed)

@@ -14,13 +14,16 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 from agreements.model import Generalise, Item
 from schemas.identifiers import canonical
 
-# The encoded value and the event's `occurred_at_us`, to the encoded value that is shared.
-Shaper = Callable[[bytes, int], bytes | None]
+# The encoded value to the encoded value that is shared.
+Shaper = Callable[[bytes], bytes | None]
+# The same, given the event's `occurred_at_us` too.
+TimedShaper = Callable[[bytes, int], bytes | None]
 
 MASKED: Final = "***"
 IMPOSSIBLE_DATE: Final = "impossible-date"
@@ -34,10 +37,11 @@ _TICKS_PER_DAY: Final = {
 _BAND_YEARS: Final = 5  # ONS five-year bands, the last one open
 _LAST_BAND: Final = 90
 _PSEUDONYM_BYTES: Final = 16
+_REMEMBERED: Final = 8192  # values of one transform; about 1 MB
 _ONE_BYTE: Final = 0x80  # below it a varint is one byte
 
 
-class NotTransformable(ValueError):  # noqa: N818  an answer to the compiler, not an error at run time
+class NotTransformable(ValueError):
     """The transform has no meaning for the item's type."""
 
 
@@ -51,9 +55,10 @@ class Shaped:
 
     name: str
     avro_type: str
-    shape: Shaper
+    shape: Shaper | TimedShaper
     identifier: str | None
     reason: str | None = None
+    is_timed: bool = False
 
 
 def name_of(item: Item) -> str:
@@ -79,7 +84,7 @@ def compile_transform(
         return None
     if name == "mask":
         masked = encode_text(MASKED)
-        return Shaped(name, "string", lambda _value, _at: masked, identifier)
+        return Shaped(name, "string", lambda _value: masked, identifier)
     if name == "pseudonym":
         shape = _pseudonym(item.path, identifier, key)
         return Shaped(name, "string", shape, identifier)
@@ -91,6 +96,9 @@ def compile_transform(
     ticks = _TICKS_PER_DAY.get(_logical(avro_type))
     if ticks is None:
         raise NotTransformable(f"{name} needs a date or a time")
+    if coarser == "age-band":
+        shape_at = _age_band(ticks)
+        return Shaped(name, "string", shape_at, identifier, IMPOSSIBLE_DATE, is_timed=True)
     avro, shape_of = _DATES[coarser]
     return Shaped(name, avro, shape_of(ticks), identifier, IMPOSSIBLE_DATE)
 
@@ -145,31 +153,31 @@ def _day(value: bytes, ticks: int) -> date | None:
 
 
 def _year(ticks: int) -> Shaper:
-    def shape(value: bytes, _at: int) -> bytes | None:
+    def shaped(value: bytes) -> bytes | None:
         day = _day(value, ticks)
         return None if day is None else encode_long(day.year)
 
-    return shape
+    return lru_cache(maxsize=_REMEMBERED)(shaped)
 
 
 def _month(ticks: int) -> Shaper:
-    def shape(value: bytes, _at: int) -> bytes | None:
+    def shaped(value: bytes) -> bytes | None:
         day = _day(value, ticks)
         return None if day is None else encode_text(f"{day.year:04}-{day.month:02}")
 
-    return shape
+    return lru_cache(maxsize=_REMEMBERED)(shaped)
 
 
-def _age_band(ticks: int) -> Shaper:
-    def shape(value: bytes, occurred_at_us: int) -> bytes | None:
-        born = _day(value, ticks)
+def _age_band(ticks: int) -> TimedShaper:
+    @lru_cache(maxsize=_REMEMBERED)
+    def shaped(value: bytes, occurred_on: int) -> bytes | None:
+        born, on = _day(value, ticks), date.fromordinal(occurred_on + _EPOCH_ORDINAL)
         if born is None:
             return None
-        on = date.fromordinal(occurred_at_us // _DAY_US + _EPOCH_ORDINAL)
         years = on.year - born.year - ((on.month, on.day) < (born.month, born.day))
         return None if years < 0 else _BANDS[min(years, _LAST_BAND) // _BAND_YEARS]
 
-    return shape
+    return lambda value, occurred_at_us: shaped(value, occurred_at_us // _DAY_US)
 
 
 _BANDS: Final = (
@@ -182,24 +190,25 @@ _BANDS: Final = (
 _DATES: Final[dict[str, tuple[str, Callable[[int], Shaper]]]] = {
     "year": ("int", _year),
     "month": ("string", _month),
-    "age-band": ("string", _age_band),
 }
 
 
-def _postcode_sector(value: bytes, _at: int) -> bytes:
+@lru_cache(maxsize=_REMEMBERED)
+def _sector(value: bytes) -> bytes:
     """SW1A 1AA → SW1A 1: the inward code is always a digit and two letters."""
     postcode = canonical("postcode", decode_text(value)).replace(" ", "")
     return encode_text(f"{postcode[:-3]} {postcode[-3]}")
 
 
-def _postcode_district(value: bytes, _at: int) -> bytes:
+@lru_cache(maxsize=_REMEMBERED)
+def _district(value: bytes) -> bytes:
     """SW1A 1AA → SW1A."""
     return encode_text(canonical("postcode", decode_text(value)).replace(" ", "")[:-3])
 
 
 _POSTCODE: Final[dict[str, Shaper]] = {
-    "postcode-sector": _postcode_sector,
-    "postcode-district": _postcode_district,
+    "postcode-sector": _sector,
+    "postcode-district": _district,
 }
 
 
@@ -220,7 +229,7 @@ def _pseudonym(path: str, identifier: str | None, key: bytes) -> Shaper:
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block) + domain)
     outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
 
-    def shape(value: bytes, _at: int) -> bytes:
+    def shape(value: bytes) -> bytes:
         first, second = inner.copy(), outer.copy()
         if identifier is not None:
             value = canonical(identifier, decode_text(value)).encode()
