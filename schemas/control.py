@@ -138,7 +138,7 @@ class _Document(BaseModel):
 class Party(_Document):
     """An organisation in the scheme, or the broker itself, with its public keys."""
 
-    id: str = Field(min_length=1, max_length=200, pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    id: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")
     name: str = Field(min_length=1, max_length=200)
     regime: Literal["uk-gdpr", "dpa-part-3"] = "uk-gdpr"
     roles: tuple[Literal["publisher", "recipient", "broker"], ...]

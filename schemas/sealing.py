@@ -143,7 +143,7 @@ class Sealer:
     child starts with a new content key; a sealer cannot be copied or pickled.
     """
 
-    def __init__(  # noqa: PLR0913  who, to whom, and the limits
+    def __init__(  # noqa: PLR0913  the bound things, one each
         self,
         sender: SigningKey,
         recipient: str,
@@ -296,7 +296,7 @@ class Opener:
         if private is None or private.suite is not parts.suite:
             raise DoesNotOpen("the record is sealed to a key that is not ours")
         # 4. It unwraps.
-        key = private.unwrap(parts.encapsulated, parts.wrapped, _info(parts.protected))
+        key = private.unwrap(parts.encapsulated, parts.wrapped, hpke_info(parts.protected))
         if key is None or len(key) != CONTENT_KEY_BYTES:
             raise DoesNotOpen("the wrapped key does not unwrap")
         return key, parts.sender_kid
@@ -304,8 +304,8 @@ class Opener:
 
 def wrap_content_key(key: bytes, sender: SigningKey, recipient_key: SealingPublicKey) -> bytes:
     """Return the ``recipients`` array of COSE_Encrypt: the wrapped key, countersigned."""
-    protected = _protected(recipient_key.suite, recipient_key.kid, sender.kid)
-    encapsulated, wrapped = recipient_key.wrap(key, _info(protected))
+    protected = recipient_protected(recipient_key.suite, recipient_key.kid, sender.kid)
+    encapsulated, wrapped = recipient_key.wrap(key, hpke_info(protected))
     return assemble_recipients(sender, protected, encapsulated, wrapped)
 
 
@@ -313,7 +313,7 @@ def assemble_recipients(
     sender: SigningKey, protected: bytes, encapsulated: bytes, wrapped: bytes
 ) -> bytes:
     """Countersign a wrapped key and lay the ``recipients`` array out."""
-    signature = sender.sign(_countersign_structure(protected, encapsulated, wrapped))
+    signature = sender.sign(countersign_structure(protected, encapsulated, wrapped))
     headers = {_HEADER_COUNTERSIGNATURE0: signature, _HEADER_EK: encapsulated}
     return cbor2.dumps([[protected, headers, wrapped]], canonical=True)
 
@@ -328,25 +328,26 @@ class _Recipient(NamedTuple):
     wrapped: bytes
 
 
-def _protected(suite: Suite, recipient_kid: str, sender_kid: str) -> bytes:
+def recipient_protected(suite: Suite, recipient_kid: str, sender_kid: str) -> bytes:
     """Return the protected header of a COSE_recipient: alg, kid, and the sender's kid."""
     headers = {1: suite.cose_alg, 4: recipient_kid.encode(), HEADER_SENDER: sender_kid.encode()}
     return cbor2.dumps(headers, canonical=True)
 
 
-def _info(protected: bytes) -> bytes:
+def hpke_info(protected: bytes) -> bytes:
     """Return HPKE's ``info``: the Recipient_structure of draft-ietf-cose-hpke."""
     return cbor2.dumps(["HPKE Recipient", ALG_A256GCM, protected, b""], canonical=True)
 
 
-def _countersign_structure(protected: bytes, encapsulated: bytes, wrapped: bytes) -> bytes:
+def countersign_structure(protected: bytes, encapsulated: bytes, wrapped: bytes) -> bytes:
+    """Return what the sender signs: the Countersign_structure of a COSE_recipient."""
     # RFC 9338 §3.3. A COSE_recipient has no byte strings beyond these two, hence no
     # other_fields and not the V2 context. ``ek`` is unprotected: external_aad covers it.
     return cbor2.dumps(["CounterSignature0", protected, encapsulated, wrapped], canonical=True)
 
 
 def _countersigned(parts: _Recipient) -> bytes:
-    return _countersign_structure(parts.protected, parts.encapsulated, parts.wrapped)
+    return countersign_structure(parts.protected, parts.encapsulated, parts.wrapped)
 
 
 class _Layout(NamedTuple):
@@ -368,7 +369,7 @@ def _layout(suite: Suite) -> tuple[int, _Layout]:
     signature = b"\x01" * SIGNATURE_BYTES
     encapsulated = b"\x02" * suite.encapsulated_bytes
     wrapped = b"\x03" * _WRAPPED_BYTES
-    protected = _protected(suite, kid, sender)
+    protected = recipient_protected(suite, kid, sender)
     headers = {_HEADER_COUNTERSIGNATURE0: signature, _HEADER_EK: encapsulated}
     example = cbor2.dumps([[protected, headers, wrapped]], canonical=True)
     spans = []
