@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import fastavro
 
 from connectors.received import Position, Received, Unopened
-from connectors.streams import DEFAULT_MAX_RECORDS, Batch, NotCommitted, Record, Streams
+from connectors.streams import DEFAULT_MAX_RECORDS, Batch, Group, NotCommitted, Record, Streams
 from connectors.trust import ControlReader
 from schemas import avro
 from schemas.errors import RejectedInput
@@ -29,6 +29,8 @@ from schemas.sealing import Binding, Opener
 
 OnUnopened = Callable[[Unopened], None]
 """Called with each delivery that did not open, before the group passes it."""
+
+DEFAULT_SESSION_SECONDS: Final = 10.0
 
 LOOK_SECONDS: Final = 5.0
 """How long a key that the broker has given up may still open what comes."""
@@ -76,7 +78,8 @@ class Subscriber:
     ``sealing_keys`` are all private keys that deliveries may be sealed to, old
     ones too. ``scheme_key`` is pinned: the broker's keys are taken from
     ``control`` only where it signed them. Subscribers of the same ``group``
-    share the deliveries, each other group gets all of them.
+    share the deliveries, each other group gets all of them; what one of them held
+    goes to the others when it has not been heard of for ``session_seconds``.
     """
 
     def __init__(  # noqa: PLR0913  the parts that a subscriber is made of, by name
@@ -88,6 +91,7 @@ class Subscriber:
         streams: Streams,
         group: str = "sink",
         max_records: int = DEFAULT_MAX_RECORDS,
+        session_seconds: float = DEFAULT_SESSION_SECONDS,
         on_unopened: OnUnopened | None = None,
     ) -> None:
         self.party = party
@@ -96,6 +100,7 @@ class Subscriber:
         self._streams = streams
         self._group = f"{party}.{group}"
         self._max_records = max_records
+        self._session_seconds = session_seconds
         self._on_unopened = on_unopened
         self._control = ControlReader(streams, scheme_key)
         self._opener = Opener(sealing_keys, self._control.sender)
@@ -114,12 +119,16 @@ class Subscriber:
     async def batches(self, *, idle_seconds: float | None = None) -> AsyncGenerator[Deliveries]:
         """Yield batches; asking for the next one commits the one before.
 
-        Ends when nothing has come for ``idle_seconds``, if that is given.
+        Ends when nothing has come for ``idle_seconds``, if that is given, and nobody
+        who may have crashed still holds a part of what is left.
         """
         async with self._streams.group(
-            self._group, [self.topic], max_records=self._max_records
+            self._group,
+            [self.topic],
+            max_records=self._max_records,
+            session_timeout=self._session_seconds,
         ) as group:
-            while (batch := await group.next(idle_seconds)) is not None:
+            while (batch := await self._next(group, idle_seconds)) is not None:
                 deliveries = await self._open(batch)
                 yield deliveries
                 try:
@@ -128,6 +137,26 @@ class Subscriber:
                     continue  # whoever has the partition now gives or takes these again
                 self.counts.received += len(deliveries.received)
                 self.counts.unopened += len(deliveries.unopened)
+
+    async def _next(self, group: Group, idle_seconds: float | None) -> Batch | None:
+        """Return the next batch, or None when nothing has come and nothing is to come.
+
+        The partitions of a member that died are given to us only when its session
+        ends: until then, what it left is worth waiting for.
+        """
+        batch = await group.next(idle_seconds)
+        if batch is not None or idle_seconds is None:
+            return batch
+        patience = time.monotonic() + 2 * self._session_seconds
+        while batch is None and time.monotonic() < patience and await self._others_hold(group):
+            batch = await group.next(idle_seconds)
+        return batch
+
+    async def _others_hold(self, group: Group) -> bool:
+        partitions = (await self._streams.topics())[self.topic]
+        if len(group.assignment()) >= partitions:
+            return False
+        return await self._streams.lag(self._group, [self.topic]) > 0
 
     async def deliver_to(self, sink: Sink, *, idle_seconds: float | None = None) -> Counts:
         """Write everything that comes to a sink; return the counts when nothing has come for long.

@@ -60,11 +60,18 @@ class World:
     """Keys, a publisher, a broker and a recipient around one place with topics."""
 
     streams: Streams
+    trust: str = TRUST
+    social_care: str = SOCIAL_CARE
     scheme: SigningKey = field(default_factory=SigningKey.generate)
     broker_signing: SigningKey = field(default_factory=SigningKey.generate)
     broker_sealing: SealingKey = field(default_factory=SealingKey.generate)
     publisher_key: SigningKey = field(default_factory=SigningKey.generate)
     recipient_key: SealingKey = field(default_factory=lambda: SealingKey.generate(Suite.X25519))
+
+    def __post_init__(self) -> None:
+        senders = {self.publisher_key.kid: self.publisher_key.public}
+        self._opener = Opener([self.broker_sealing], senders.get)
+        self._verifier = Verifier(lambda _, kid: senders.get(kid))
 
     def publisher(self, **changes: Any) -> Publisher:
         """Build the trust's publisher."""
@@ -75,7 +82,7 @@ class World:
             "streams": self.streams,
             "clock": lambda: NOON,
         }
-        return Publisher(TRUST, **(arguments | changes))
+        return Publisher(self.trust, **(arguments | changes))
 
     def subscriber(self, **changes: Any) -> Subscriber:
         """Build social care's subscriber."""
@@ -84,7 +91,7 @@ class World:
             "scheme_key": self.scheme.public,
             "streams": self.streams,
         }
-        return Subscriber(SOCIAL_CARE, **(arguments | changes))
+        return Subscriber(self.social_care, **(arguments | changes))
 
     async def announce_broker(
         self, *, revision: int = 1, signing_key: SigningKey | None = None, **changes: Any
@@ -118,7 +125,7 @@ class World:
 
     async def published(self) -> list[Record]:
         """Return what lies on the trust's topic."""
-        return [record async for record in self.streams.read(f"events.{TRUST}")]
+        return [record async for record in self.streams.read(f"events.{self.trust}")]
 
     def open(self, record: Record) -> Verified:
         """Open and verify a published event as the broker does."""
@@ -126,23 +133,22 @@ class World:
         binding = Binding(
             "broker", record.topic, envelope.id, envelope.type, dataschema_of(envelope.fingerprint)
         )
-        senders = {self.publisher_key.kid: self.publisher_key.public}
-        opener = Opener([self.broker_sealing], senders.get)
-        plaintext = opener.open(record.value or b"", binding.to_aad())
-        verifier = Verifier(lambda _, kid: senders.get(kid))
-        return verifier.verify(TRUST, record.topic, record.headers, plaintext)
+        plaintext = self._opener.open(record.value or b"", binding.to_aad())
+        return self._verifier.verify(self.trust, record.topic, record.headers, plaintext)
 
     async def deliver(self, records: Sequence[Record], *, announce: bool = True) -> list[Outgoing]:
         """Hand published events on to social care, each whole; return what was appended."""
         outgoing: list[Outgoing] = []
-        sealer = Sealer(self.broker_signing, SOCIAL_CARE, self.recipient_key.public)
+        views: dict[str, bytes] = {}
+        sealer = Sealer(self.broker_signing, self.social_care, self.recipient_key.public)
         for record in records:
             payload = self.open(record).payload
             envelope = read_envelope(record.headers)
-            schema = avro.parse(view_of(envelope.type))
-            view = avro.fingerprint(schema)
-            if announce:
-                await self.announce_view(envelope.type)
+            if envelope.type not in views:
+                views[envelope.type] = avro.fingerprint(avro.parse(view_of(envelope.type)))
+                if announce:
+                    await self.announce_view(envelope.type)
+            view = views[envelope.type]
             headers = dict(record.headers) | {
                 "ce_dataschema": dataschema_of(view).encode(),
                 "ce_agreementid": AGREEMENT.encode(),
@@ -150,9 +156,9 @@ class World:
                 "ce_flowid": b"access",
                 "ce_purpose": b"protect-children",
             }
-            topic = f"deliveries.{SOCIAL_CARE}"
+            topic = f"deliveries.{self.social_care}"
             binding = Binding(
-                recipient=SOCIAL_CARE,
+                recipient=self.social_care,
                 topic=topic,
                 event_id=envelope.id,
                 event_type=envelope.type,
@@ -168,14 +174,19 @@ class World:
         return outgoing
 
 
+async def found(streams: Streams, *, partitions: int = 2, **changes: Any) -> World:
+    """Create the topics of a world and announce its broker."""
+    world = World(streams, **changes)
+    await streams.create_topics({"control": 1}, compacted=frozenset({"control"}))
+    await streams.create_topics(
+        {f"events.{world.trust}": partitions, f"deliveries.{world.social_care}": partitions}
+    )
+    await world.announce_broker()
+    return world
+
+
 @asynccontextmanager
 async def a_world(folder: Path, *, partitions: int = 2) -> AsyncIterator[World]:
-    """Open a world on the embedded streams, its broker announced."""
+    """Open a world on the embedded streams."""
     async with open_streams(f"sqlite:{folder / 'streams.db'}") as streams:
-        await streams.create_topics(
-            {"control": 1, f"events.{TRUST}": partitions, f"deliveries.{SOCIAL_CARE}": partitions},
-            compacted=frozenset({"control"}),
-        )
-        world = World(streams)
-        await world.announce_broker()
-        yield world
+        yield await found(streams, partitions=partitions)
