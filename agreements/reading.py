@@ -76,10 +76,24 @@ def _problems(errors: Iterable[Any], source: Source) -> list[Problem]:
     """One problem a place: a value that fits no member of a union fails once for each."""
     problems: dict[Path, Problem] = {}
     for error in errors:
-        path = _path(error, source.data)
+        if _is_consequence(error):
+            continue
+        path = _as_one(_path(error, source.data))
         problems.setdefault(path, _problem(error, path, source))
     ordered = sorted(problems.values(), key=lambda found: (found.line or 0, found.column or 0))
     return ordered[:MOST_PROBLEMS]
+
+
+def _as_one(path: Path) -> Path:
+    """A transform is one value to its author, word or mapping."""
+    return path[: path.index("transform") + 1] if "transform" in path else path
+
+
+def _is_consequence(error: Any) -> bool:
+    """Whether a list is called too short only because its elements have problems of their own."""
+    given = error["input"]
+    is_short = error["type"] == "too_short" and isinstance(given, list | tuple)
+    return is_short and len(given) >= error["ctx"]["min_length"]
 
 
 def _path(error: Any, data: Any) -> Path:
@@ -115,7 +129,7 @@ def _said(error: Any, path: Path) -> tuple[str, str, str]:
         return _unknown_field(path)
     if kind in ("literal_error", "unknown-code"):
         return _not_in_list(kind, given, context)
-    if _is_scalar_union(path):
+    if kind != "too_short" and _is_scalar_union(path):
         return "wrong-type", "expected text, a whole number, true or false", "write one value"
     return _misshapen(error, field)
 
@@ -138,6 +152,7 @@ def _misshapen(error: Any, field: str) -> tuple[str, str, str]:
         word = "at least" if "ge" in context else "at most"
         return "out-of-range", f"expected {word} {bound}, got {_what(given)}", "correct the number"
     remedies = {
+        "invisible-character": "remove it, or write the text again",
         "one-operator": "keep one operator, and write a second condition for the other",
         "not-a-time": "a date alone means its first moment, UTC",
         "not-a-date": "write year, month and day",
