@@ -50,6 +50,9 @@ class CodeList:
     def __iter__(self) -> Iterator[str]:
         return iter(self.codes)
 
+    def __len__(self) -> int:
+        return len(self.codes)
+
 
 @cache
 def code_list(name: str) -> CodeList:
