@@ -11,11 +11,11 @@ from typing import Final
 
 from agreements.candidates import Candidate
 from agreements.deciding import Permit
-from agreements.model import LegalBasis as SignedBasis
 from agreements.rules import Rules
 from agreements.views import Disclosure
 from broker.keyring import Keyring
-from broker.recording import Clause, LegalBasis, permitted, permitted_part
+from broker.legal import to_evidence
+from broker.recording import Clause, permitted, permitted_part
 from connectors.streams import Outgoing, Record
 from schemas.events import Envelope, dataschema_of
 from schemas.sealing import BindingTemplate, Sealer
@@ -141,20 +141,6 @@ def clause_of(candidate: Candidate) -> Clause:
         hash=bytes.fromhex(candidate.sha256),
         flow=candidate.flow.id,
         purpose=candidate.purpose,
-        provider=_basis(legal.provider),
-        receiver=_basis(legal.recipient),
+        provider=to_evidence(legal.provider),
+        receiver=to_evidence(legal.recipient),
     )
-
-
-def _basis(basis: SignedBasis) -> LegalBasis:
-    conditions = [f"art6:{basis.art6}"] if basis.art6 else []
-    conditions += [f"art9:{letter}" for letter in basis.art9]
-    conditions += [f"sch1:{paragraph}" for paragraph in basis.sch1]
-    conditions += [f"art10:{basis.art10}"] if basis.art10 else []
-    if basis.part3 is not None:
-        conditions.append(f"s35:{basis.part3.s35}")
-        conditions += [f"sch8:{paragraph}" for paragraph in basis.part3.sch8]
-    if basis.confidentiality:
-        conditions.append(f"confidentiality:{basis.confidentiality}")
-    gateways = (*basis.gateways, *(basis.part3.authorised_by if basis.part3 else ()))
-    return LegalBasis(basis.regime, tuple(conditions), gateways)

@@ -77,8 +77,8 @@ def subscriber_of(scheme: SchemeFolder, streams: Streams, party: str) -> Subscri
 
 async def publish_source(
     scheme: SchemeFolder, streams: Streams, outcomes: Iterable[Row | Rejection], *, party: str
-) -> tuple[int, list[dict[str, Any]]]:
-    """Publish the rows that are events; return how many, and every row that was rejected."""
+) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Publish the rows that are events; return their ids, and every row that was rejected."""
     publisher = await publisher_of(scheme, streams, party)
     rejected: list[dict[str, Any]] = []
     places: dict[int, Row] = {}
@@ -99,7 +99,7 @@ async def publish_source(
         rejected.append(_told(Rejection(row.file, row.line, column, problem.code, message)))
 
     published = await publisher.publish(events(), on_rejected=refuse)
-    return published.count, rejected
+    return published.ids, rejected
 
 
 async def receive_all(

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from agreements.candidates import Candidate
 from agreements.deciding import Deny, Permit, Review, checks, decide
 from agreements.gateways import gateway
-from agreements.model import LegalBasis
 from broker.control import ControlState
 from broker.delivering import clause_of
+from broker.legal import in_words
 from broker.recording import read_decision
 from broker.routing import DECISIONS, Accepted, Router
 from broker.scheme import SchemeFolder
@@ -141,14 +141,12 @@ class _Again:
             "legal": {},
             "checks": [],
         }
-        if candidate is None:
-            return result
-        legal = candidate.flow.legal
-        result["legal"] = {
-            "provider": _basis(legal.provider, told["provider"]),
-            "recipient": _basis(legal.recipient, told["receiver"]),
-        }
-        if self._accepted is not None:
+        if told["recipient"]:
+            result["legal"] = {
+                "provider": _basis(told["provider"]),
+                "recipient": _basis(told["receiver"]),
+            }
+        if candidate is not None and self._accepted is not None:
             result["checks"] = [
                 {
                     "check": check.code,
@@ -201,10 +199,12 @@ def _name_of(told: Mapping[str, Any]) -> tuple[str, str, int, str, bytes]:
     return (told["recipient"], told["agreement"], told["version"], told["flow"], told["hash"])
 
 
-def _basis(basis: LegalBasis, told: Mapping[str, Any]) -> dict[str, Any]:
+def _basis(told: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "regime": basis.regime,
-        "conditions": told["conditions"],
+        "regime": told["regime"],
+        "conditions": [
+            {"code": condition, "title": in_words(condition)} for condition in told["conditions"]
+        ],
         "gateways": [
             {"address": address, "title": gateway(address).title} for address in told["gateways"]
         ],

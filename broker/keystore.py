@@ -24,7 +24,7 @@ _ALGORITHM = "PBES2-HS512+A256KW"  # RFC 7518 §4.8
 _ENCRYPTION = "A256GCM"
 _ITERATIONS = 210_000  # OWASP Password Storage Cheat Sheet, PBKDF2-HMAC-SHA512
 _REGISTRY = jwe.JWERegistry(algorithms=[_ALGORITHM, _ENCRYPTION])
-_PASSPHRASE_FILE = "passphrase"
+_PASSPHRASE_FILE = "passphrase"  # noqa: S105  a file's name, not a passphrase
 
 
 class KeyStore(Protocol):

@@ -130,7 +130,7 @@ def sender_part(event_type: str, schema: bytes, publisher: str, signing_key: str
     return _FRAME + text(event_type) + schema + text(publisher) + text(signing_key)
 
 
-def event_part(  # noqa: PLR0913  one argument a field, in the schema's order
+def event_part(  # noqa: PLR0913, PLR0917  one argument a field, in the schema's order
     offset: int,
     event_id: bytes,
     occurred_at_ms: int,

@@ -28,7 +28,7 @@ Progress = Callable[[Counter[str]], None]
 class RouterService:
     """One member of the router group, on whichever streams."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the parts that a service is made of, by name
         self,
         streams: Streams,
         router: Router,

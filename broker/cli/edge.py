@@ -2,11 +2,13 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+
+_SHOWN_IDS: Final = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -38,17 +40,21 @@ def publish(
     scheme = SchemeFolder(settings_of(folder))
     outcomes = open_source(source, local_authority=local_authority)
 
-    async def work() -> tuple[int, list[dict[str, object]]]:
+    async def work() -> tuple[tuple[str, ...], list[dict[str, Any]]]:
         async with scheme.streams() as streams:
             return await publish_source(scheme, streams, outcomes, party=as_party)
 
-    published, rejected = asyncio.run(work())
+    ids, rejected = asyncio.run(work())
     if as_json:
-        print_json({"published": published, "rejected": rejected})
-    else:
-        for problem in rejected:
-            typer.echo(str(problem["message"]), err=True)
-        typer.echo(f"published {published}, rejected {len(rejected)}")
+        print_json({"published": len(ids), "rejected": rejected, "ids": ids})
+        return
+    for problem in rejected:
+        typer.echo(problem["message"], err=True)
+    for event_id in ids[:_SHOWN_IDS]:
+        typer.echo(event_id)
+    if len(ids) > _SHOWN_IDS:
+        typer.echo(f"… and {len(ids) - _SHOWN_IDS} more")
+    typer.echo(f"published {len(ids)}, rejected {len(rejected)}")
 
 
 def receive(

@@ -4,10 +4,14 @@ import asyncio
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
 
-_MARKS = {"passed": "✓", "failed": "✗", "not-reached": "·"}
+_MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "not-reached": ("·", "dim")}
+_ITEMS = {"items": "disclosed", "transforms": "transformed", "withheld": "withheld"}
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +26,6 @@ def explain_event(
     as_json: Json = False,
 ) -> None:
     """Tell why an event was shared or not: every check in order, with clause and law."""
-    from rich.console import Console
-
     from broker.explaining import explain
     from broker.scheme import SchemeFolder
 
@@ -41,9 +43,9 @@ def explain_event(
     raise typer.Exit(1 if explained["agrees"] is False else 0)
 
 
-def show(console: Any, explained: dict[str, Any]) -> None:
+def show(console: Console, explained: dict[str, Any]) -> None:
     """Print an explanation in plain English."""
-    console.print(f"Event {explained['event_id']}")
+    console.print(f"Event {explained['event_id']}", soft_wrap=True)
     console.print(
         f"{explained['event_type']} from {explained['publisher']},"
         f" occurred {explained['occurred_at']}, decided {explained['decided_at']}"
@@ -55,7 +57,7 @@ def show(console: Any, explained: dict[str, Any]) -> None:
     console.print(_agreement_of(explained["agrees"]))
 
 
-def _show_decision(console: Any, decision: dict[str, Any]) -> None:
+def _show_decision(console: Console, decision: dict[str, Any]) -> None:
     if not decision["recipient"]:
         console.print("[red]deny[/]: no agreement names a recipient of this event")
         return
@@ -63,29 +65,38 @@ def _show_decision(console: Any, decision: dict[str, Any]) -> None:
     why = ": ".join(filter(None, (decision["reason"], decision["detail"])))
     console.print(
         f"[bold]{decision['recipient']}[/]: [{colour}]{decision['outcome']}[/]"
-        + (f" ({why})" if why else "")
+        + (f" ({escape(why)})" if why else "")
     )
-    console.print(
-        f"  under {decision['agreement']} version {decision['version']},"
-        f" flow {decision['flow']}, purpose {decision['purpose']}"
-    )
-    console.print(f"  SHA-256 of the text that was signed: {decision['sha256']}")
+    facts = _grid(12, 0)
+    facts.add_row("agreement", f"{decision['agreement']} version {decision['version']}")
+    facts.add_row("signed text", f"SHA-256 {decision['sha256']}")
+    facts.add_row("clause", f"flow {decision['flow']}, for the purpose {decision['purpose']}")
     for side, basis in decision["legal"].items():
-        conditions = ", ".join(basis["conditions"])
-        console.print(f"  legal basis of the {side}: {basis['regime']}: {conditions}")
-        for gateway in basis["gateways"]:
-            console.print(f"    {gateway['title']}: {gateway['address']}")
-    for number, check in enumerate(decision["checks"], start=1):
-        mark = _MARKS[check["state"]]
-        text = check["text"] or "not reached"
-        console.print(f"  {mark} {number:2}. {check['question']} {text}")
-    for title in ("items", "transforms", "withheld"):
+        lines = [f"{basis['regime']}"]
+        lines += [condition["title"] for condition in basis["conditions"]]
+        lines += [f"{gateway['title']}\n{gateway['address']}" for gateway in basis["gateways"]]
+        facts.add_row(f"{side} relies on", "\n".join(lines))
+    for title, word in _ITEMS.items():
         found = decision[title]
         if isinstance(found, dict):
             found = [f"{path} ({what})" for path, what in found.items()]
         if found:
-            word = {"items": "disclosed", "transforms": "transformed"}.get(title, title)
-            console.print(f"  {word}: {', '.join(found)}")
+            facts.add_row(word, ", ".join(found))
+    console.print(facts)
+    steps = _grid(1, 2, 0)
+    for number, check in enumerate(decision["checks"], start=1):
+        mark, style = _MARKS[check["state"]]
+        told = f"{check['question']} [dim]{escape(check['text'])}[/]"
+        steps.add_row(f"[{style}]{mark}[/]", str(number), told)
+    console.print(steps)
+
+
+def _grid(*widths: int) -> Table:
+    """Return columns of at least these widths; 0 takes what is left and wraps."""
+    table = Table.grid(padding=(0, 1))
+    for width in widths:
+        table.add_column(min_width=width or None, overflow="fold", vertical="top")
+    return table
 
 
 def _agreement_of(agrees: bool | None) -> str:  # noqa: FBT001  three answers

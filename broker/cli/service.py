@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -27,8 +28,8 @@ def run(
 
     settings = settings_of(folder)
     scheme = SchemeFolder(settings)
-    if not as_json:
-        configure_logs(settings.logs)
+    # With an answer on standard output, the log goes beside it.
+    configure_logs(settings.logs, stream=sys.stderr if until_idle or as_json else None)
 
     async def work() -> dict[str, int]:
         async with scheme.streams() as streams:
@@ -42,3 +43,6 @@ def run(
     tally = asyncio.run(work())
     if as_json:
         print_json({"tally": tally})
+    elif until_idle:
+        for what, number in tally.items():
+            typer.echo(f"{number:8} {what}")

@@ -85,10 +85,9 @@ async def publish_return(
 ) -> None:
     """Publish a statutory return as Anytown's children's social care."""
     rows = read_return(folder, local_authority=ANYTOWN_GSS)
-    published, rejected = await publish_source(scheme, streams, rows, party=CHILDREN)
-    outcome.published = published
-    outcome.rejected = rejected
-    outcome.rows_read = published + len(rejected)
+    ids, outcome.rejected = await publish_source(scheme, streams, rows, party=CHILDREN)
+    outcome.published = len(ids)
+    outcome.rows_read = len(ids) + len(outcome.rejected)
 
 
 async def route(

@@ -1,0 +1,37 @@
+"""The command line: one program, subjects as sub-commands.
+
+Exit status: 0 done, 1 the answer is no, 2 wrong use. What was asked for goes to
+standard output, errors go to standard error in a sentence that says what to do
+next. Each command reads the settings, builds the parts and hands them to a
+function that holds the work.
+"""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from broker.cli import agreements, bench, demo, edge, explain, scheme, service
+from schemas.errors import ConcordatError
+
+app = typer.Typer(
+    name="concordat",
+    help="Share case events under the agreements that the parties signed, and prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for part in (demo, scheme, agreements, edge, service, explain, bench):
+    part.register(app)
+
+
+def main() -> NoReturn:
+    """Run ``concordat`` and turn our errors into a sentence and an exit status."""
+    try:
+        app(standalone_mode=True)
+    except ConcordatError as error:
+        sys.stderr.write(f"concordat: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell reports SIGINT
+    sys.exit(0)
