@@ -43,10 +43,11 @@ MAX_DEPTH: Final = 16
 MAX_FIELDS: Final = 1000
 """Fields in one schema, nested ones included."""
 
+_LEAST_BYTES: Final = {"null": 0, "float": 4, "double": 8}
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class BadSchema(ConfigurationError):  # noqa: N818  like its siblings, it names what came in
+class BadSchema(ConfigurationError):
     """A schema that is not plain Avro; the message starts with the place in it."""
 
     code = "bad-schema"
@@ -119,23 +120,15 @@ def minimum_bytes(schema: Schema, names: Mapping[str, Schema]) -> int:
 
 def _minimum(schema: Schema, names: Mapping[str, Schema], inside: frozenset[str]) -> int:
     schema = resolve(schema, names)
-    match kind_of(schema):
-        case "null":
-            return 0
-        case "float":
-            return 4
-        case "double":
-            return 8
-        case "fixed":
-            return int(schema["size"])
-        case "union":
-            return 1
-        case "record":
-            if schema["name"] in inside:
-                return 1  # it can only end through a union or an array, which take a byte
-            inside |= {schema["name"]}
-            return sum(_minimum(field["type"], names, inside) for field in schema["fields"])
-    return 1
+    kind = kind_of(schema)
+    if kind == "fixed":
+        return int(schema["size"])
+    if kind != "record":
+        return _LEAST_BYTES.get(kind, 1)
+    if schema["name"] in inside:
+        return 1  # it can only end through a union or an array, which take a byte
+    inside |= {schema["name"]}
+    return sum(_minimum(field["type"], names, inside) for field in schema["fields"])
 
 
 def _collect(schema: Schema, found: dict[str, Schema]) -> None:

@@ -20,16 +20,17 @@ ElementWalk = Callable[[bytes, int], list[int]]
 MAX_VALUE_DEPTH: Final = 64
 """Records, arrays and maps inside each other in one slot's value."""
 
-SHORT_LENGTH: Final = tuple(1 + n // 2 if n < 128 and n % 2 == 0 else 0 for n in range(256))
+_CONTINUES: Final = 128  # the bit that says that a number goes on
+SHORT_LENGTH: Final = tuple(
+    1 + first // 2 if first < _CONTINUES and first % 2 == 0 else 0 for first in range(256)
+)
 """By first byte of a text: length byte and text together, or 0 when it needs a closer look."""
 
 _DAYS: Final = (-719_162, 2_932_896)  # 0001-01-01 to 9999-12-31
 _SECONDS: Final = (_DAYS[0] * 86_400, (_DAYS[1] + 1) * 86_400)
 _INT: Final = (-(1 << 31), (1 << 31) - 1)
 _LONG_BYTES: Final = 10
-_UUID: Final = re.compile(
-    rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-)
+_UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class MalformedAvro(RejectedInput):
@@ -46,7 +47,7 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
-        if byte < 128:  # noqa: PLR2004  the continuation bit
+        if byte < _CONTINUES:
             break
         shift += 7
         if at - start >= _LONG_BYTES:
@@ -91,7 +92,7 @@ def _text(data: bytes, at: int) -> int:
 def _check_utf8(text: bytes, what: str) -> None:
     """Check a length-prefixed text; the prefix is skipped here."""
     skip = 0
-    while text[skip] > 127:  # noqa: PLR2004  the continuation bit of the length
+    while text[skip] >= _CONTINUES:
         skip += 1
     try:
         text[skip + 1 :].decode()
@@ -103,7 +104,7 @@ def check_text_slot(
     data: bytes,
     start: int,
     end: int,
-    nullable: bool,
+    nullable: bool,  # noqa: FBT001  called by generated code
     path: str,
 ) -> None:
     """Check that a string slot, already walked, holds UTF-8."""
@@ -139,6 +140,7 @@ CALLED: Final[dict[str, Any]] = {
 }
 """The names that generated code uses."""
 
+_PLAIN: Final = {"int": _int, "long": _long, "string": _text, "bytes": _length}
 _BY_LOGICAL: Final[dict[str, Callable[[bytes, int], int]]] = {
     "date": _date,
     "time-millis": _time_millis,
@@ -170,34 +172,36 @@ class _Walks:
         schema = resolve(schema, self.names)
         kind = kind_of(schema)
         logical = logical_of(schema)
-        if logical is not None:
-            return _ignoring_depth(_BY_LOGICAL[logical])
-        match kind:
-            case "union":
-                return self._union([self.of(branch) for branch in schema])
-            case "record":
-                return self._record(schema)
-            case "array":
-                return self._array(schema, element)
-            case "map":
-                return self._map(self.of(schema["values"]))
-            case "enum":
-                return _ignoring_depth(
-                    _within(0, len(schema["symbols"]) - 1, f"{self.path}: an enum index")
-                )
-            case "boolean":
-                return self._boolean
-            case "null" | "float" | "double" | "fixed":
-                return _sized(minimum_bytes(schema, self.names))
-        plain = {"int": _int, "long": _long, "string": _text, "bytes": _length}
-        return _ignoring_depth(plain[kind])
+        if logical is not None or kind in _PLAIN:
+            return _ignoring_depth(_PLAIN[kind] if logical is None else _BY_LOGICAL[logical])
+        if kind == "array":
+            return self._array(schema, element)
+        return {
+            "union": self._union,
+            "record": self._record,
+            "map": self._map,
+            "enum": self._enum,
+            "boolean": self._boolean,
+        }.get(kind, self._sized)(schema)
 
-    def _boolean(self, data: bytes, at: int, _depth: int) -> int:
-        if data[at] > 1:
-            raise MalformedAvro(f"{self.path}: not a valid boolean")
-        return at + 1
+    def _boolean(self, _schema: Schema) -> Walk:
+        def walk(data: bytes, at: int, _depth: int) -> int:
+            if data[at] > 1:
+                raise MalformedAvro(f"{path}: not a valid boolean")
+            return at + 1
 
-    def _union(self, branches: list[Walk]) -> Walk:
+        path = self.path
+        return walk
+
+    def _enum(self, schema: Schema) -> Walk:
+        last = len(schema["symbols"]) - 1
+        return _ignoring_depth(_within(0, last, f"{self.path}: an enum index"))
+
+    def _sized(self, schema: Schema) -> Walk:
+        return _sized(minimum_bytes(schema, self.names))
+
+    def _union(self, schema: Schema) -> Walk:
+        branches = [self.of(branch) for branch in schema]
         path = self.path
 
         def walk(data: bytes, at: int, depth: int) -> int:
@@ -235,7 +239,9 @@ class _Walks:
         item = self.of(schema["items"]) if element is None else _compiled(element)
         return _blocks(item, smallest, self.path)
 
-    def _map(self, value: Walk) -> Walk:
+    def _map(self, schema: Schema) -> Walk:
+        value = self.of(schema["values"])
+
         def entry(data: bytes, at: int, depth: int) -> int:
             return value(data, _text(data, at), depth)
 
@@ -261,7 +267,7 @@ def _texts(careful: Walk) -> Walk:
     def walk(data: bytes, at: int, depth: int) -> int:
         start = at
         count = data[at]
-        if count < 128 and not count & 1:  # noqa: PLR2004  one byte, not negative
+        if count < _CONTINUES and not count & 1:  # one byte, not negative
             at += 1
             for _ in range(count >> 1):
                 step = SHORT_LENGTH[data[at]]

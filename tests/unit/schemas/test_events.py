@@ -7,6 +7,7 @@ import pytest
 
 from schemas.events import (
     BadEnvelope,
+    BadTime,
     Event,
     Routing,
     check_times,
@@ -176,7 +177,7 @@ def test_what_could_not_be_read_is_not_written() -> None:
 
 def test_a_time_needs_its_offset() -> None:
     """A naive time means another instant on every machine."""
-    with pytest.raises(BadEnvelope, match="offset"):
+    with pytest.raises(BadTime, match="offset"):
         an_event(time=NOON.replace(tzinfo=None)).to_headers()
 
 
@@ -263,9 +264,9 @@ def test_a_deliverys_version_is_a_positive_number(version: bytes) -> None:
 
 def test_made_up_values_do_not_fill_the_memory() -> None:
     """What is remembered of parties, types and days has a bound."""
-    from schemas import events
+    from schemas import envelopes
 
     for number in range(5000):
         read_envelope(headers_with(ce_source=b"urn:concordat:party:p%d" % number))
-    assert len(events._PARTIES) <= events._PARTIES.limit
+    assert len(envelopes._PARTIES) <= envelopes._PARTIES.limit
     assert read_envelope(headers_with()).publisher == "rotherham-council"
