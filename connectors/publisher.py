@@ -27,7 +27,7 @@ from connectors.streams import Outgoing, Streams
 from schemas.catalogue import Catalogue, EventType
 from schemas.control import BROKER
 from schemas.errors import RejectedInput
-from schemas.events import Event
+from schemas.events import Event, Headers, dataschema_of, format_time
 from schemas.framing import frame
 from schemas.identifiers import canonical
 from schemas.keys import SealingPublicKey, SigningKey
@@ -67,11 +67,10 @@ class _Encoded(NamedTuple):
     """An event with everything that does not depend on the batch it goes in."""
 
     event_id: str
-    event_type: EventType
     record_key: bytes
     payload: bytes
-    event: PreparedEvent
-    retracts_id: str | None
+    headers: Headers
+    aad: bytes
 
 
 class Publisher:
@@ -160,7 +159,7 @@ class Publisher:
         return tuple(encoded.event_id for encoded in batch)
 
     def _encode(self, event: PreparedEvent) -> _Encoded:
-        event_type, encoder, _ = self._type(event.event_type)
+        event_type, encoder, binding = self._type(event.event_type)
         payload = frame(event_type.fingerprint, encoder.encode(event.record))
         if len(payload) > self._streams.max_record_bytes - _OVERHEAD_BYTES:
             raise EventTooLarge(
@@ -169,18 +168,30 @@ class Publisher:
         retracts = event.retracts
         retracts_id = self.event_id(retracts) if isinstance(retracts, PreparedEvent) else retracts
         event_id = self._names.event_id(event.event_type, event.natural_key, payload, retracts_id)
-        self._envelope(event, event_id, event_type, retracts_id, event.occurred_at).to_headers()
+        # The time of publishing is set when the batch is sealed: until then, that of the event.
+        headers = Event.of(
+            id=event_id,
+            publisher=self.party,
+            type=event.event_type,
+            time=event.occurred_at,
+            fingerprint=event_type.fingerprint,
+            occurredat=event.occurred_at,
+            sequence=event.sequence,
+            correlationid=event.correlation_id,
+            causationid=event.causation_id,
+            retractsid=retracts_id,
+            classification=event.classification,
+        ).to_headers()
         key = self._names.record_key(event_type, event)
-        return _Encoded(event_id, event_type, key, payload, event, retracts_id)
+        return _Encoded(event_id, key, payload, headers, binding.aad(event_id))
 
     def _seal(self, batch: list[_Encoded]) -> list[Outgoing]:
         now = self._clock()
+        told = ("ce_time", format_time(now))
         entries = [
             Entry(
                 self.topic,
-                self._envelope(
-                    encoded.event, encoded.event_id, encoded.event_type, encoded.retracts_id, now
-                ).to_headers(),
+                [told if header[0] == "ce_time" else header for header in encoded.headers],
                 encoded.payload,
                 new_salt(),
             )
@@ -192,46 +203,21 @@ class Publisher:
             Outgoing(
                 self.topic,
                 encoded.record_key,
-                self._sealer.seal(plaintext, self._binding(encoded)),
+                self._sealer.seal(plaintext, encoded.aad),
                 entry.headers,
             )
             for encoded, entry, plaintext in zip(batch, entries, plaintexts, strict=True)
         ]
 
-    def _binding(self, encoded: _Encoded) -> bytes:
-        return self._type(encoded.event_type.name)[2].aad(encoded.event_id)
-
     def _type(self, name: str) -> tuple[EventType, RecordEncoder, BindingTemplate]:
         known = self._types.get(name)
         if known is None:
             event_type = self._catalogue.latest(name)
-            dataschema = f"urn:concordat:schema:{event_type.fingerprint.hex()}"
+            dataschema = dataschema_of(event_type.fingerprint)
             binding = BindingTemplate(BROKER, self.topic, name, dataschema)
             known = (event_type, RecordEncoder(event_type.schema), binding)
             self._types[name] = known
         return known
-
-    def _envelope(
-        self,
-        event: PreparedEvent,
-        event_id: str,
-        event_type: EventType,
-        retracts_id: str | None,
-        time: datetime,
-    ) -> Event:
-        return Event.of(
-            id=event_id,
-            publisher=self.party,
-            type=event.event_type,
-            time=time,
-            fingerprint=event_type.fingerprint,
-            occurredat=event.occurred_at,
-            sequence=event.sequence,
-            correlationid=event.correlation_id,
-            causationid=event.causation_id,
-            retractsid=retracts_id,
-            classification=event.classification,
-        )
 
 
 def identity_secret_of(key: SigningKey) -> bytes:

@@ -161,7 +161,7 @@ async def test_a_retraction_names_the_event_that_it_takes_back(world: World) -> 
         (an_access(planType="XXX"), InvalidRecord),
         (an_access(unknown=1), InvalidRecord),
         (dataclasses.replace(an_access(), event_type="uk.example.none.v1"), UnknownSchema),
-        (dataclasses.replace(an_access(), occurred_at=datetime(2026, 4, 1)), BadEnvelope),  # noqa: DTZ001
+        (dataclasses.replace(an_access(), occurred_at=datetime(2026, 4, 1)), RejectedInput),  # noqa: DTZ001
         (dataclasses.replace(an_access(), retracts="not an id"), BadEnvelope),
         (an_access(careSettingType="x" * 2_000_000), EventTooLarge),
     ],
