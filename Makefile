@@ -27,8 +27,10 @@ lint: setup
 bench: setup
 	$(BIN)/concordat bench
 
+# A scheme of its own in ./scheme, made at the first start; see docs/operating/running.md.
 serve: setup
-	$(BIN)/concordat serve
+	@test -f scheme/concordat.toml || $(BIN)/concordat init scheme
+	$(BIN)/concordat run --dir scheme
 
 # Hashes, no addresses: the locks name no registry. Needs uv on the path.
 lock:
