@@ -4,7 +4,7 @@ import base64
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from broker.keystore import KeysUnavailable
@@ -26,7 +26,7 @@ class Keyring:
 
     signing: tuple[SigningKey, ...]
     sealing: tuple[SealingKey, ...]
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     @classmethod
     def generate(cls, suite: Suite = Suite.X_WING) -> Self:

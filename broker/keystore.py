@@ -59,7 +59,7 @@ class FileKeyStore:
         """Read and decrypt ``<owner>.jwe``."""
         path = self._path(owner)
         try:
-            token = path.read_text(encoding="ascii")
+            token = path.read_text(encoding="ascii", errors="replace")  # refused below
         except FileNotFoundError:
             raise KeysUnavailable(
                 f"no private keys of {owner} at {path}: run this where they are kept"
@@ -97,7 +97,7 @@ class FileKeyStore:
         if make and not path.exists():
             _write_private(path, secrets.token_urlsafe(32))
         try:
-            return OctKey.import_key(path.read_text(encoding="ascii").strip())
+            return OctKey.import_key(path.read_text(encoding="utf-8").strip())
         except FileNotFoundError:
             raise KeysUnavailable(
                 f"no passphrase: set CONCORDAT_KEY_PASSPHRASE, or put it into {path}"

@@ -1,0 +1,158 @@
+"""Settings: read once, refused when misspelt, and never shown with a secret in them."""
+
+from pathlib import Path
+
+import pytest
+
+from broker.settings import FILE_NAME, Settings, read_settings
+from schemas.errors import ConfigurationError
+
+SCHEME = '[scheme]\nname = "Anytown"\nkey = { kty = "OKP" }\n'
+SECRET = "correct-horse-battery-staple"  # noqa: S105  what must not be shown
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the folder of a scheme with the least there can be in its settings."""
+    (tmp_path / FILE_NAME).write_text(SCHEME)
+    return tmp_path
+
+
+def with_settings(folder: Path, text: str) -> Path:
+    """Put more above the scheme's table."""
+    (folder / FILE_NAME).write_text(text + SCHEME)
+    return folder
+
+
+def refusal(folder: Path, environ: dict[str, str] | None = None) -> str:
+    """Return the sentence with which settings are refused."""
+    with pytest.raises(ConfigurationError) as raised:
+        read_settings(folder, environ or {})
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+    return str(raised.value)
+
+
+def test_a_folder_without_settings_is_no_scheme(tmp_path: Path) -> None:
+    """The error says how to make one."""
+    assert "make a scheme with `concordat init" in refusal(tmp_path)
+
+
+def test_an_unknown_variable_of_ours_stops_the_start(folder: Path) -> None:
+    """A misspelt setting that is silently ignored is a wrong disclosure waiting to happen."""
+    told = refusal(folder, {"CONCORDAT_STREAM": "kafka://x:1"})
+    assert "unknown environment variable CONCORDAT_STREAM" in told
+    assert "CONCORDAT_STREAMS" in told
+
+
+@pytest.mark.parametrize("name", ["CONCORDAT_TEST_KAFKA", "CONCORDAT_CACHE", "PATH", "HOME"])
+def test_variables_of_others_do_not(folder: Path, name: str) -> None:
+    """The test suite's and the Makefile's names share our prefix."""
+    assert read_settings(folder, {name: "x"}).streams == "sqlite:streams.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('stream = "sqlite:x"\n', "stream"),
+        ("[router]\nmax_record = 5\n", "router.max_record"),
+        ('[logs]\nlevels = "info"\n', "logs.levels"),
+    ],
+)
+def test_an_unknown_name_in_the_file_stops_the_start(folder: Path, text: str, named: str) -> None:
+    """At every depth, and the error names it."""
+    assert f"{named}: " in refusal(with_settings(folder, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "partitions = 0\n",
+        'partitions = "many"\n',
+        'namespace = "Not A Name"\n',
+        "[router]\nmax_records = 0\n",
+        '[logs]\nlevel = "loud"\n',
+        "this is not toml\n",
+        "partitions = 1\npartitions = 2\n",
+    ],
+)
+def test_unusable_values_are_refused_with_the_files_name(folder: Path, text: str) -> None:
+    """The operator reads which file to mend."""
+    assert FILE_NAME in refusal(with_settings(folder, text))
+
+
+def test_the_environment_stands_above_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nested settings too; what the command line says stands above both."""
+    with_settings(folder, 'streams = "sqlite:a.db"\npartitions = 2\n[router]\nmax_records = 7\n')
+    monkeypatch.setenv("CONCORDAT_STREAMS", "kafka://localhost:9092")
+    monkeypatch.setenv("CONCORDAT_ROUTER__MAX_RECORDS", "9")
+    monkeypatch.setenv("CONCORDAT_PARTITIONS", "3")
+    settings = read_settings(folder, {}, partitions=5)
+    assert settings.streams_url == "kafka://localhost:9092"
+    assert settings.router.max_records == 9
+    assert settings.partitions == 5
+
+
+def test_a_relative_sqlite_path_is_taken_from_the_schemes_folder(folder: Path) -> None:
+    """The scheme works from whichever folder a command is called in."""
+    assert read_settings(folder, {}).streams_url == f"sqlite:{folder / 'streams.db'}"
+
+
+def test_an_absolute_sqlite_path_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
+    """A scheme may keep its streams on another disk."""
+    elsewhere = tmp_path / "elsewhere" / "streams.db"
+    with_settings(folder, f'streams = "sqlite:{elsewhere}"\n')
+    assert read_settings(folder, {}).streams_url == f"sqlite:{elsewhere}"
+
+
+def test_a_secret_is_shown_by_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither printing the settings nor dumping them tells the passphrase."""
+    monkeypatch.setenv("CONCORDAT_KEY_PASSPHRASE", SECRET)
+    settings = read_settings(folder, {})
+    assert settings.key_passphrase is not None
+    assert settings.key_passphrase.get_secret_value() == SECRET
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), f"{settings=}"):
+        assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'key_passphrase = ["{SECRET}"]\n',
+        f'key_passphras = "{SECRET}"\n',
+        f'key_passphrase = "{SECRET}\n',
+        f'partitions = "{SECRET}"\n',
+    ],
+)
+def test_no_refusal_repeats_what_was_written(folder: Path, text: str) -> None:
+    """A passphrase in the wrong place is not copied to the terminal."""
+    assert SECRET not in refusal(with_settings(folder, text))
+
+
+def test_a_bad_variable_is_refused_without_its_value(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stood in it."""
+    monkeypatch.setenv("CONCORDAT_PARTITIONS", SECRET)
+    told = refusal(folder)
+    assert "partitions" in told
+    assert SECRET not in told
+
+
+@pytest.mark.parametrize("nested", ["CONCORDAT_ROUTER__MAX_RECORD", "CONCORDAT_LOGS__LEVELS"])
+def test_an_unknown_nested_variable_stops_the_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, nested: str
+) -> None:
+    """The second half of a name is checked like the first."""
+    monkeypatch.setenv(nested, "5")
+    assert nested.split("__")[1].lower() in refusal(folder, {nested: "5"})
+
+
+def test_settings_cannot_be_changed_once_read(folder: Path) -> None:
+    """They are handed down in pieces; nobody below changes them."""
+    settings = read_settings(folder, {})
+    with pytest.raises(ValueError, match="frozen"):
+        settings.partitions = 9  # type: ignore[misc]
+    assert isinstance(settings, Settings)
