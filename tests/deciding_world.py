@@ -66,7 +66,11 @@ def a_flow(**changes: Any) -> dict[str, Any]:
         "to": [HEALTH],
         "purpose": PURPOSE,
         "legal": {"provider": dict(A_BASIS), "recipient": dict(A_BASIS)},
-        "items": [{"path": "childId"}, {"path": "placementPostcode"}, {"path": "decom"}],
+        "items": [
+            {"path": "childId"},
+            {"path": "placementPostcode", "justification": "Visits are made there."},
+            {"path": "decom"},
+        ],
     } | changes
 
 
