@@ -2,9 +2,10 @@
 
 For pilots, batch systems and looking at what arrived. A line is written once:
 when a crash comes between writing and committing, the streams give the same
-deliveries again, and those whose position and event are already in the file
-are passed over. Deliveries that did not open go, sealed as they came, to a
-file beside it.
+deliveries again, and those that are already in the file are passed over, as is
+one that somebody appended a second time. ``delivery`` in a line is the digest
+that the broker's decision record has. Deliveries that did not open go, sealed
+as they came, to a file beside it.
 
 The files hold personal data: only their owner may read them.
 """
@@ -30,8 +31,6 @@ REMEMBERED_LINES = 20_000
 REMEMBERED_BYTES = 256 << 20
 _BLOCK_BYTES = 1 << 20
 _RECIPIENT = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
-
-_Key = tuple[int, int, str]
 
 
 class FolderSink:
@@ -94,9 +93,9 @@ class _JsonLines:
         os.fchmod(self._descriptor, 0o600)  # the file may be there with other permissions
         _sync_folder(path.parent)
         self._known_bytes = self._start_of_the_last_lines()
-        self._keys: OrderedDict[_Key, None] = OrderedDict()
+        self._keys: OrderedDict[str, None] = OrderedDict()
 
-    def append(self, lines: Sequence[tuple[_Key, bytes]]) -> int:
+    def append(self, lines: Sequence[tuple[str, bytes]]) -> int:
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
             self._catch_up()
@@ -142,7 +141,7 @@ class _JsonLines:
         os.fsync(self._descriptor)
         self._known_bytes += len(data)
 
-    def _remember(self, keys: Iterable[_Key]) -> None:
+    def _remember(self, keys: Iterable[str]) -> None:
         self._keys.update(dict.fromkeys(keys))
         while len(self._keys) > REMEMBERED_LINES:
             self._keys.popitem(last=False)
@@ -157,18 +156,23 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _key(item: Received | Unopened) -> _Key:
-    return (item.position.partition, item.position.offset, item.event_id or "")
+def _key(item: Received | Unopened) -> str:
+    """Return what tells a delivery from all others; of what did not open, its place."""
+    if isinstance(item, Received):
+        return item.delivery
+    return f"{item.position.partition}/{item.position.offset}"
 
 
-def _key_of_line(line: bytes) -> _Key | None:
+def _key_of_line(line: bytes) -> str | None:
     """Read back what :func:`_key` was; None for a line that is not ours."""
     try:
         found = json.loads(line)
+        if "delivery" in found:
+            return str(found["delivery"])
         partition, offset = found["position"]
-        return (int(partition), int(offset), str(found["event_id"] or ""))
     except (ValueError, TypeError, KeyError):
         return None
+    return f"{partition}/{offset}"
 
 
 def _line(item: Received) -> bytes:
@@ -185,6 +189,7 @@ def _line(item: Received) -> bytes:
             "correlation_id": item.correlation_id,
             "retracts_id": item.retracts_id,
             "record": item.record,
+            "delivery": item.delivery,
             "position": item.position,
         }
     )

@@ -18,7 +18,9 @@ class Received:
 
     ``event_type`` is that of the publisher's event; ``record`` holds the items
     of the view only. ``occurred_at`` is aware, UTC. ``retracts_id`` names an
-    earlier event that the publisher takes back.
+    earlier event that the publisher takes back. ``delivery`` is the SHA-256, in
+    hexadecimal, of the delivery as it was sealed: no two deliveries have the same,
+    and it stands in the broker's decision record.
     """
 
     event_id: str
@@ -30,6 +32,7 @@ class Received:
     purpose: str
     occurred_at: datetime
     record: dict[str, Any]
+    delivery: str
     position: Position
     correlation_id: str | None = None
     retracts_id: str | None = None

@@ -1,13 +1,14 @@
 """Receive what others share with a party: consume, open, decode, hand on.
 
 Deliveries come in a consumer group, and the group's place is kept only after
-what was given has been taken. A sink that writes the same position once
+what was given has been taken. A sink that writes the same delivery once
 (:mod:`connectors.folder`) therefore has everything once, over any crash. A
 delivery that does not open is reported and passed by: the ones after it come.
 
 The private key never leaves this side, and nobody else can open what is here.
 """
 
+import hashlib
 import io
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
@@ -250,6 +251,7 @@ def _received(record: Record, event: Event, routing: Routing, view: dict[str, An
         purpose=routing.purpose,
         occurred_at=event.occurredat or event.time,
         record=view,
+        delivery=hashlib.sha256(record.value or b"").hexdigest(),
         position=Position(record.partition, record.offset),
         correlation_id=event.correlationid,
         retracts_id=event.retractsid,

@@ -1,5 +1,6 @@
 """The subscriber: everything once, from the broker only, and nothing that stops it."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
@@ -84,8 +85,9 @@ def with_header(outgoing: Outgoing, name: str, value: bytes) -> Outgoing:
 
 async def test_a_delivery_says_what_it_is_and_under_what_it_was_shared(world: World) -> None:
     """The record comes with event, publisher, agreement, version, flow and purpose."""
-    await some_deliveries(world)
+    (delivery,) = await some_deliveries(world)
     (received,) = (await everything(world.subscriber())).received
+    assert received.delivery == hashlib.sha256(delivery.value or b"").hexdigest()
     assert received.record == {**an_access().record, "dataRef": None}
     assert (received.event_type, received.publisher) == (CPIS, TRUST)
     assert (received.agreement, received.version, received.flow) == (AGREEMENT, 3, "access")
