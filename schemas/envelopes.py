@@ -99,19 +99,16 @@ def read_unique(found: dict[str, bytes]) -> Envelope:
     except BadTime as problem:
         raise BadEnvelope(f"header ce_time or ce_occurredat: {problem}") from None
     more = len(found) - len(_REQUIRED) - (occurred is not None)
-    # tuple.__new__ is what Envelope(...) comes to, at half the cost.
-    return _new_tuple(
-        Envelope,
-        (
-            event_id.decode("ascii"),
-            _PARTIES[source],
-            _TYPES[event_type],
-            _FINGERPRINTS[dataschema],
-            time_us,
-            occurred_us,
-            *(_rest(found, more) if more else _NO_REST),
-        ),
+    fixed = (
+        event_id.decode(),
+        _PARTIES[source],
+        _TYPES[event_type],
+        _FINGERPRINTS[dataschema],
+        time_us,
+        occurred_us,
     )
+    # tuple.__new__ is what Envelope(...) comes to, at half the cost.
+    return _new_tuple(Envelope, fixed + (_rest(found, more) if more else _NO_REST))
 
 
 _new_tuple: Final = tuple.__new__
