@@ -170,7 +170,7 @@ def _key_of_line(line: bytes) -> str | None:
         if "delivery" in found:
             return str(found["delivery"])
         partition, offset = found["position"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return f"{partition}/{offset}"
 
