@@ -7,6 +7,8 @@ from typing import Literal
 
 from schemas.errors import RejectedInput
 
+_LONGEST_WORD = 100  # comparing takes the product of the lengths
+
 Severity = Literal["error", "warning"]
 
 
@@ -59,5 +61,7 @@ class AgreementInvalid(RejectedInput):
 
 def nearest(given: str, known: Iterable[str]) -> str | None:
     """Return the known word that ``given`` was probably meant to be."""
+    if len(given) > _LONGEST_WORD:
+        return None
     close = get_close_matches(given.lower(), (words := {w.lower(): w for w in known}), n=1)
     return words[close[0]] if close else None

@@ -80,8 +80,9 @@ def _problems(errors: Iterable[Any], source: Source) -> list[Problem]:
             continue
         path = _as_one(_path(error, source.data))
         problems.setdefault(path, _problem(error, path, source))
-    ordered = sorted(problems.values(), key=lambda found: (found.line or 0, found.column or 0))
-    return ordered[:MOST_PROBLEMS]
+        if len(problems) >= MOST_PROBLEMS:
+            break
+    return sorted(problems.values(), key=lambda found: (found.line or 0, found.column or 0))
 
 
 def _as_one(path: Path) -> Path:

@@ -26,7 +26,8 @@ from ruamel.yaml.events import (
 
 from agreements.problems import AgreementInvalid, Problem
 
-LARGEST_BYTES = 512 * 1024  # the largest real agreement seen is a tenth of this
+LARGEST_BYTES = 256 * 1024  # room for two hundred parties and fifty flows
+MOST_VALUES = 20_000  # a text of nothing but commas would take the parser minutes
 DEEPEST = 24  # the model itself is seven deep
 MOST_PROBLEMS = 100
 
@@ -91,7 +92,7 @@ def read_source(text: str | bytes, *, name: str) -> Source:
     return reader.source
 
 
-class _Stop(Exception):  # noqa: N818  control flow inside this module
+class _Stop(Exception):
     """A problem after which reading on makes no sense."""
 
     def __init__(self, problem: Problem) -> None:
@@ -148,8 +149,12 @@ class _Reader:
         self._documents = 0
 
     def read(self, text: str) -> None:
-        for event in self._events(text):
+        for number, event in enumerate(self._events(text)):
             self._take(event)
+            if number > MOST_VALUES:
+                mark = event.start_mark
+                place = (mark.line + 1, mark.column + 1)
+                raise _Stop(_problem("too-large", "expected fewer values", "split it", place))
             if len(self.problems) >= MOST_PROBLEMS:
                 return
 

@@ -47,6 +47,10 @@ class CodeList:
     def __getitem__(self, code: str) -> Code:
         return self.codes[code]
 
+    def get(self, code: str) -> Code | None:
+        """Return the code, or None when the list does not have it."""
+        return self.codes.get(code)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.codes)
 

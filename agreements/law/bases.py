@@ -269,18 +269,28 @@ def _gateway_given(view: FlowView) -> Iterator[Finding]:
 
 @RULES.flow(
     "code-not-in-force",
-    "A basis can be relied on only while it is law",
-    source=f"{UKGDPR}/article/6",
+    "A basis or gateway can be relied on only while it is law",
+    source="https://www.legislation.gov.uk/",
     legal=True,
 )
 def _in_force(view: FlowView) -> Iterator[Finding]:
     begins = view.agreement.effective.starts_at.date()
-    for name, path, side in view.sides:
-        if side.art6 is not None and not _ART6[side.art6].is_in_force(begins):
+    relied_on = [
+        (f"{path}.art6", f"art6 {side.art6}", _ART6[side.art6])
+        for _, path, side in view.sides
+        if side.art6 is not None
+    ]
+    relied_on += [
+        (path, code.title, code)
+        for path, gateway in _gateways(view)
+        if (code := _GATEWAYS.get(gateway)) is not None
+    ]
+    for path, name, code in relied_on:
+        if not code.is_in_force(begins):
             yield Finding(
-                f"{path}.art6",
-                f"the {name}'s art6 {side.art6} is not in force when the agreement starts",
-                "use a basis that is in force that day, or start later",
+                path,
+                f"{name} is not in force when the agreement starts",
+                "rely on what is in force that day, or start later",
             )
 
 

@@ -365,6 +365,12 @@ def test_a_list_is_not_compared_with_a_value(path: str, catalogue: Catalogue) ->
     assert "condition-misfit" not in codes(present, catalogue)
 
 
+def test_a_gateway_that_was_repealed_is_found(catalogue: Catalogue) -> None:
+    """Schedule 3 to the Care Act 2014 was omitted in 2022."""
+    repealed = {f"{PROVIDER}.gateways": [f"{ACT}/ukpga/2014/23/schedule/3"]}
+    assert "code-not-in-force" in codes(changed(a_document(), repealed), catalogue)
+
+
 def test_a_mistyped_item_is_answered_with_the_nearest(catalogue: Catalogue) -> None:
     """The remedy names the item that was probably meant."""
     document = changed(a_document(), {f"{ITEMS}[0].path": "placementPostCode"})

@@ -129,6 +129,12 @@ def test_a_text_of_the_largest_size_is_read() -> None:
     assert len(read_source(text.encode(), name="test").data["a"]) == LARGEST_BYTES - 3
 
 
+def test_very_many_values_are_refused_while_they_are_read() -> None:
+    """A text of nothing but commas is small and slow."""
+    (found,) = problems("a: [" + "1," * 100_000 + "]")
+    assert found.code == "too-large"
+
+
 def test_ever_deeper_nesting_is_refused_without_recursion() -> None:
     """A hundred thousand brackets end at the first that is too deep."""
     (found,) = problems("a: " + "[" * 100_000)
