@@ -38,7 +38,7 @@ _SIGNATORIES: Final = {
     "anytown-adult-social-care": ("Director of Adult Social Services", "DASS"),
     "anytown-housing": ("Senior Information Risk Owner", "SIRO"),
     "anytown-nhs-trust": ("Caldicott Guardian", "CALDICOTT_GUARDIAN"),
-    "anyshire-police": ("Assistant Chief Constable", "CHIEF_OFFICER"),
+    "anyshire-police": ("Assistant Chief Constable", "CHIEF_OFFICER_POLICE"),
     "anytown-virtual-school": ("Senior Information Risk Owner", "SIRO"),
 }
 
