@@ -1,6 +1,6 @@
 """Envelopes: whatever is written is read back, whatever comes in gets an answer."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -10,11 +10,10 @@ from schemas.envelopes import CLASSIFICATIONS, BadEnvelope
 from schemas.events import Event, format_time, parse_time, read_envelope
 from schemas.times import BadTime, microseconds
 
-DAY = timedelta(days=1)
 ids = st.uuids().map(str)
-times = st.datetimes(
-    min_value=datetime.min + DAY, max_value=datetime.max - DAY, timezones=st.just(UTC)
-).map(lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000))
+times = st.datetimes(timezones=st.just(UTC)).map(
+    lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000)
+)
 events = st.builds(
     Event.of,
     id=ids,
