@@ -36,7 +36,7 @@ class InvalidRecord(RejectedInput):
         self.path = path
 
 
-class _Misfit(Exception):  # noqa: N818  never leaves this module
+class _Misfit(Exception):
     """A value does not fit; the places are put in front on the way out."""
 
     def __init__(self, expected: str) -> None:

@@ -69,7 +69,7 @@ class Reason(StrEnum):
     REPEATED_ROW = "repeated-row"
 
 
-class _Bad(Exception):  # noqa: N818  never leaves this module
+class _Bad(Exception):
     """One column of a row is not acceptable."""
 
     def __init__(self, column: str, reason: Reason, expected: str) -> None:

@@ -20,7 +20,7 @@ CONTROL: Final = "control"
 _MAX_SCHEMA_BYTES: Final = 1 << 20
 
 
-class NoBroker(ConfigurationError):  # noqa: N818  the name says what is wrong
+class NoBroker(ConfigurationError):
     """No party document of the broker's that the scheme key signed is on ``control``."""
 
     code = "no-broker"
