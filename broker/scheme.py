@@ -74,7 +74,7 @@ class SchemeFolder:
 
     def streams(self) -> AbstractAsyncContextManager[Streams]:
         """Return the streams, to be entered with ``async with``."""
-        return open_streams(self.settings.streams_url)
+        return open_streams(self.settings.streams_url, namespace=self.settings.namespace)
 
     def control(self) -> ControlState:
         """Return an empty state of ``control`` that checks and compiles with this scheme's keys."""

@@ -81,7 +81,7 @@ OnAssigned = Callable[[str, int], Awaitable[None]]
 owner is fenced, and nothing of it has been read yet."""
 
 
-class UnknownTopic(ConfigurationError):  # noqa: N818  the name says what is wrong
+class UnknownTopic(ConfigurationError):
     """A topic was used before it was created."""
 
     code = "unknown-topic"
@@ -101,7 +101,7 @@ class RecordTooLarge(RejectedInput):
         self.limit_bytes = limit_bytes
 
 
-class NotCommitted(DeliveryError):  # noqa: N818  the name says what happened to the batch
+class NotCommitted(DeliveryError):
     """The batch was not committed by this call: drop it.
 
     Whatever the streams did not take is given again, to whoever holds the
@@ -117,7 +117,7 @@ class Fenced(NotCommitted):
     code = "fenced"
 
 
-class StreamsUnavailable(DeliveryError):  # noqa: N818  the name says what is wrong
+class StreamsUnavailable(DeliveryError):
     """The streams did not answer in time."""
 
     code = "streams-unavailable"
@@ -254,16 +254,19 @@ class Streams(Protocol):
     ) -> None: ...
 
 
-class UnknownStreams(ConfigurationError):  # noqa: N818  the name says what is wrong
+class UnknownStreams(ConfigurationError):
     """The address is not one of a kind that we know."""
 
     code: ClassVar[str] = "unknown-streams"
 
 
 def open_streams(
-    url: str, *, max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    url: str, *, namespace: str = "", max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
 ) -> AbstractAsyncContextManager[Streams]:
     """Return the streams at an address, not yet opened: enter them with ``async with``.
+
+    On Kafka, the names of topics and groups begin with ``namespace``, if there is one,
+    and callers see them without it. An embedded file is a namespace of its own.
 
     Raises:
         UnknownStreams: neither ``sqlite:PATH`` nor ``kafka://HOST:PORT[,HOST:PORT…]``.
@@ -277,7 +280,12 @@ def open_streams(
     if parts.scheme == "kafka" and parts.netloc:
         from connectors.streams.kafka import KafkaStreams
 
-        return KafkaStreams(parts.netloc, max_record_bytes=max_record_bytes)
+        streams = KafkaStreams(parts.netloc, max_record_bytes=max_record_bytes)
+        if not namespace:
+            return streams
+        from connectors.streams.namespaced import NamespacedStreams
+
+        return NamespacedStreams(streams, namespace)
     raise UnknownStreams(
         "the address of the streams has the form sqlite:PATH or kafka://HOST:PORT[,HOST:PORT]"
     )
