@@ -127,8 +127,8 @@ def sealed() -> dict[str, Any]:
     """Return records sealed under both suites, in both directions."""
     return document(
         "Sealed records (COSE_Encrypt) with everything on the way: a reader unwraps content_key "
-        "from recipients with the recipient's key, then opens. Each of must_not_open is one of "
-        "these with something changed.",
+        "from recipients with the recipient's key, then opens. With any byte or any part of "
+        "binding changed it must not open.",
         "docs/using/wire-format.md#sealed-records",
         records=[
             _sealed(suite, delivery=delivery) for suite in Suite for delivery in (False, True)
