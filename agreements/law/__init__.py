@@ -18,7 +18,6 @@ from schemas.catalogue import Catalogue
 
 __all__ = ["RULES", "Rule", "flow_faults", "validate"]
 
-CatalogueOf = Catalogue
 RULES: Final[tuple[Rule, ...]] = (
     *structure.RULES.rules,
     *items.RULES.rules,
