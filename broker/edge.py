@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from broker.scheme import SchemeFolder
 from connectors.folder import FolderSink
 from connectors.json_lines import read_json_lines
-from connectors.prepared import PreparedEvent
+from connectors.prepared import PreparedEvent, Rejection, Row
 from connectors.publisher import Publisher
-from connectors.ssda903 import Rejection, Row, read_return
+from connectors.ssda903 import read_return
 from connectors.streams import Streams
 from connectors.subscriber import Subscriber
 from connectors.trust import read_broker

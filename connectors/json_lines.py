@@ -16,8 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from connectors.prepared import PreparedEvent
-from connectors.ssda903 import Rejection, Row
+from connectors.prepared import PreparedEvent, Rejection, Row
 
 LINE_LIMIT_BYTES: Final = 1_000_000
 """No event of that size could be published."""

@@ -26,7 +26,7 @@ class ConfigurationError(ConcordatError):
     code = "configuration"
 
 
-class RejectedInput(ConcordatError):  # noqa: N818  the name says what happened to the input
+class RejectedInput(ConcordatError):
     """What came in is not acceptable, and will not become so by trying again."""
 
     code = "rejected"

@@ -37,7 +37,7 @@ def demo(
     from broker.logs import configure_logs
     from broker.settings import LogSettings
 
-    configure_logs(LogSettings(level="warning", json_lines=False))
+    configure_logs(LogSettings(level="error", json_lines=False))
     console = Console(highlight=False)
     result = asyncio.run(
         play(folder, streams=streams, source=source, console=console, story=not as_json)
