@@ -21,13 +21,11 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
-from operator import itemgetter
 from typing import Final, NamedTuple
 
 from schemas import merkle
-from schemas.cbor import ARRAY, BYTES, BYTES_HEADS, TABLED, UNSIGNED, head, read_head, text
+from schemas.cbor import BYTES, UNSIGNED, head, read_head, text
 from schemas.keys import (
     KID_CHARACTERS,
     SIGNATURE_BYTES,
@@ -36,12 +34,23 @@ from schemas.keys import (
     UnknownKey,
     VerifyingKey,
 )
+from schemas.leaves import (
+    MAX_HEADERS,
+    SALT_BYTES,
+    SALT_HEAD,
+    Entry,
+    Headers,
+    event_leaf,
+    leaf_of,
+)
 
 __all__ = [
     "MAX_BATCH",
+    "MAX_HEADERS",
     "SALT_BYTES",
     "BadSignature",
     "Entry",
+    "Headers",
     "UnknownKey",
     "Verified",
     "Verifier",
@@ -51,19 +60,14 @@ __all__ = [
     "sign_batch",
 ]
 
-SALT_BYTES: Final = 16
-MAX_HEADERS: Final = 64
-MAX_NAME: Final = 128  # characters of a header's name
 MAX_BATCH: Final = 65_536  # events under one root; bounds a path to 16 nodes
 CACHED_BATCHES: Final = 256
 
-Headers = Sequence[tuple[str, bytes]]
 KeyLookup = Callable[[str, str], VerifyingKey | None]
 """(publisher, kid) → the key, or None when that publisher has no such key in use."""
 
 _ROOT_CONTEXT: Final = b"concordat-batch-v1\x00"
 _NODE: Final = merkle.NODE_PREFIX
-_LEAF_START: Final = merkle.LEAF_PREFIX + b"\x86\x72concordat-event-v1"
 _SHARED_START: Final = b"\x88\x01\x78\x2b"  # array of 8, version 1, text of 43 characters
 _KID_END: Final = len(_SHARED_START) + KID_CHARACTERS
 _TIME_END: Final = _KID_END + 9
@@ -74,18 +78,8 @@ _unpack_place = _PLACE.unpack_from
 _TWO_BYTE_LENGTH: Final = BYTES | 25
 _ONE_BYTE: Final = 0x100
 _PATH_AT: Final = _SHARED_BYTES + _PLACE.size
-_SALT_HEAD: Final = b"\x50"
 _TAIL_BYTES: Final = 1 + SALT_BYTES
 _MIN_TIME_MS: Final = 1 << 32  # below it the deterministic encoding is shorter: 19 February 1970
-
-
-class Entry(NamedTuple):
-    """One record to sign: where it goes, all of its headers, its framed payload, its salt."""
-
-    topic: str
-    headers: Headers
-    payload: bytes
-    salt: bytes
 
 
 class Verified(NamedTuple):
@@ -101,20 +95,6 @@ class Verified(NamedTuple):
 def new_salt() -> bytes:
     """Return the random part of an event's commitment; a fresh one for every event."""
     return secrets.token_bytes(SALT_BYTES)
-
-
-def event_leaf(entry: Entry) -> bytes:
-    """Return the leaf hash of a record.
-
-    The hash is over the deterministic CBOR of ``["concordat-event-v1", topic, names,
-    values, payload, salt]``: the header names sorted, and their values in that order,
-    joined by a zero byte. Raises ``ValueError`` for headers that cannot be signed: a
-    name twice, a zero byte in a value, more than ``MAX_HEADERS``.
-    """
-    topic, headers, payload, salt = entry
-    if len(salt) != SALT_BYTES:
-        raise ValueError(f"expected a salt of {SALT_BYTES} bytes, got {len(salt)}")
-    return _leaf(topic, headers, head(BYTES, len(payload)) + payload + _SALT_HEAD + salt)
 
 
 def root_message(publisher: str, signed_at_ms: int, tree_size: int, root: bytes) -> bytes:
@@ -169,7 +149,7 @@ def sign_batch(
             path,
             head(BYTES, len(payload)),
             payload,
-            _SALT_HEAD,
+            SALT_HEAD,
             entry.salt,
         )
         signed.append(b"".join(parts))
@@ -219,7 +199,7 @@ class Verifier:
         index, size, path, payload, tail = _read(plaintext)
         # 2. What the publisher committed to.
         try:
-            leaf = _leaf(topic, headers, tail)
+            leaf = leaf_of(topic, headers, tail)
         except (ValueError, struct.error):
             raise BadSignature("the record has headers that cannot have been signed") from None
         # 3. A root that the publisher signed, with a key that is in use now, and the way
@@ -305,34 +285,6 @@ def _climb(
     return nodes, rests
 
 
-def _leaf(topic: str, headers: Headers, tail: bytes) -> bytes:
-    # The hot path of both signing and verifying. Names repeat from record to record, so
-    # everything that follows from them is kept, and the values are joined in one step.
-    names, values = zip(*headers) if headers else ((), ())  # noqa: B905  pairs by their type
-    start, order = _leaf_plan(topic, names)
-    joined = b"\x00".join(order(values))
-    if joined.count(0) >= len(names) > 0:
-        raise ValueError("a header of the record has a zero byte in it")
-    n = len(joined)
-    joined_head = BYTES_HEADS[n] if n < TABLED else head(BYTES, n)
-    return sha256(b"".join((start, joined_head, joined, tail))).digest()
-
-
-@lru_cache(maxsize=1024)
-def _leaf_plan(
-    topic: str, names: tuple[str, ...]
-) -> tuple[bytes, Callable[[tuple[bytes, ...]], tuple[bytes, ...]]]:
-    """Return the leaf's start up to the names, and what puts the values into their order."""
-    n = len(names)
-    if n > MAX_HEADERS or len(set(names)) != n or any(len(name) > MAX_NAME for name in names):
-        raise ValueError("the headers of the record cannot be signed")
-    places = sorted(range(n), key=names.__getitem__)
-    ordered = [text(names[place]) for place in places]
-    start = b"".join((_LEAF_START, text(topic), head(ARRAY, n), *ordered))
-    # itemgetter of one place returns no tuple.
-    return start, itemgetter(*places) if n > 1 else tuple
-
-
 def _shared_parts(shared: bytes) -> tuple[str, int, bytes]:
     """Return kid, time and signature from the part that a batch shares."""
     if (
@@ -363,7 +315,7 @@ def _read(plaintext: bytes) -> tuple[int, int, bytes, bytes, bytes]:
     if (
         place_head != _PLACE_HEAD
         or salt_at + _TAIL_BYTES != len(plaintext)
-        or plaintext[salt_at] != _SALT_HEAD[0]
+        or plaintext[salt_at] != SALT_HEAD[0]
     ):
         raise BadSignature("the signed record is not laid out as version 1")
     return index, size, plaintext[start:end], plaintext[payload_at:salt_at], plaintext[end:]

@@ -26,10 +26,10 @@ from vectors.material import (
     secret,
 )
 
-from schemas import merkle, sealing
+from schemas import merkle, wrapping
 from schemas.control import document_key, sign_document
 from schemas.keys import SealingKey, SigningKey, Suite
-from schemas.sealing import Binding, assemble_recipients
+from schemas.sealing import Binding
 from schemas.signing import SALT_BYTES, Entry, event_leaf, root_message, sign_batch
 
 # The inputs of Certificate Transparency's own tests of RFC 6962 hashing.
@@ -150,8 +150,8 @@ def _sealed(suite: Suite, *, delivery: bool) -> dict[str, Any]:
     name = f"{suite.label} {'delivery' if delivery else 'event'}"
     content_key, nonce = secret(f"content key {name}"), (7).to_bytes(12)
     encapsulated, wrapped = _wrapped(name, content_key, sender, recipient)
-    protected = sealing.recipient_protected(suite, recipient.kid, sender.kid)
-    recipients = assemble_recipients(sender, protected, encapsulated, wrapped)
+    protected = wrapping.recipient_protected(suite, recipient.kid, sender.kid)
+    recipients = wrapping.assemble_recipients(sender, protected, encapsulated, wrapped)
     aad = binding.to_aad()
     enc_structure = cbor2.dumps(["Encrypt", b"\xa1\x01\x03", aad], canonical=True)
     ciphertext = AESGCM(content_key).encrypt(nonce, PAYLOAD, enc_structure)
@@ -167,10 +167,10 @@ def _sealed(suite: Suite, *, delivery: bool) -> dict[str, Any]:
         "content_key": content_key.hex(),
         "nonce": nonce.hex(),
         "recipient_protected": protected.hex(),
-        "hpke_info": sealing.hpke_info(protected).hex(),
+        "hpke_info": wrapping.hpke_info(protected).hex(),
         "encapsulated_key": encapsulated.hex(),
         "wrapped_key": wrapped.hex(),
-        "countersign_structure": sealing.countersign_structure(
+        "countersign_structure": wrapping.countersign_structure(
             protected, encapsulated, wrapped
         ).hex(),
         "plaintext": PAYLOAD.hex(),
@@ -182,8 +182,8 @@ def _wrapped(
     name: str, content_key: bytes, sender: SigningKey, recipient: SealingKey
 ) -> tuple[bytes, bytes]:
     """Return the wrapped key in the file if it is the one: HPKE draws a new one each time."""
-    info = sealing.hpke_info(
-        sealing.recipient_protected(recipient.suite, recipient.kid, sender.kid)
+    info = wrapping.hpke_info(
+        wrapping.recipient_protected(recipient.suite, recipient.kid, sender.kid)
     )
     file = Path(__file__).parents[2] / "schemas" / "vectors" / "sealed.json"
     if file.exists():

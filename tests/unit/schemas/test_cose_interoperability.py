@@ -13,7 +13,8 @@ from cwt import COSE, COSEKey, COSEMessage, COSETypes
 from cwt.exceptions import DecodeError, VerifyError
 
 from schemas.keys import SealingKey, SigningKey, Suite
-from schemas.sealing import Binding, Sealer, hpke_info
+from schemas.sealing import Binding, Sealer
+from schemas.wrapping import hpke_info
 
 SENDER = SigningKey(b"\x01" * 32)
 PLAINTEXT = b"what the recipient may have"

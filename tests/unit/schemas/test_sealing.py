@@ -19,8 +19,8 @@ from schemas.sealing import (
     DoesNotOpen,
     Opener,
     Sealer,
-    wrap_content_key,
 )
+from schemas.wrapping import wrap_content_key
 
 SENDER = SigningKey(b"\x01" * 32)
 RECIPIENTS = {suite: SealingKey(suite, b"\x02" * 32) for suite in Suite}
