@@ -80,9 +80,9 @@ class Teller:
             ]
             table.add_row(
                 _short(recipient) if recipient else "(nobody)",
-                event_type,
+                _fact(event_type),
                 f"[green]{found['permit']}[/]" if found["permit"] else "",
-                ", ".join(others),
+                "\n".join(others),
             )
         self.console.print(table)
         self.say(
@@ -146,6 +146,11 @@ def _table(*columns: str) -> Table:
 def _short(party: str) -> str:
     """Say a party's id without the town that all of them share."""
     return party.removeprefix("anytown-")
+
+
+def _fact(event_type: str) -> str:
+    """Say an event type without its domain: ``missing-episode.v1``."""
+    return ".".join(event_type.split(".")[-2:])
 
 
 def _counted(found: Counter[str]) -> str:
