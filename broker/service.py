@@ -113,6 +113,8 @@ class RouterService:
         except NotCommitted as error:
             self._router.accepted.release(routed.accepted)
             log.warning("batch dropped", code=error.code, topic=batch.topic)
+            # The answer may have been lost after the streams took the batch: look there.
+            await self._on_assigned(batch.topic, batch.partition)
             return
         self._router.accepted.forget_oldest()
         self.tally.update(routed.tally)
