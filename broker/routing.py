@@ -17,10 +17,11 @@ What each event goes through, in this order:
 9. one decision record that tells all of it.
 """
 
-import hashlib
+import hmac
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import ClassVar, Final, NamedTuple
 
 import cbor2
@@ -57,9 +58,13 @@ REVIEW: Final = "review"
 QUARANTINE: Final = "quarantine"
 TOPICS: Final = (DECISIONS, REVIEW, QUARANTINE)
 
+RECORD_KEY_BYTES: Final = 16
+"""Of an event: a keyed hash of its subject. Nothing longer or shorter is carried along."""
+
 ROOM_BYTES: Final = 64 * 1024
 """What an event must leave below the streams' limit for a record: a sealed copy is
 larger than what it holds, and so may a view be whose transforms lengthen a value."""
+_LATEST_AHEAD_MS: Final = timedelta(hours=24) // timedelta(milliseconds=1)
 _KEPT_BINDINGS: Final = 4096
 
 
@@ -69,8 +74,14 @@ class Replayed(RejectedInput):
     code: ClassVar[str] = "replayed"
 
 
+class BadRecord(RejectedInput):
+    """The record around the event has no value, no key of the agreed length or no possible time."""
+
+    code: ClassVar[str] = "bad-record"
+
+
 class TooLarge(RejectedInput):
-    """The event is too large to be handed on."""
+    """The event, or what would become of it, is too large to be handed on."""
 
     code: ClassVar[str] = "too-large"
 
@@ -116,6 +127,8 @@ class Router:
         self.accepted = accepted if accepted is not None else AcceptedIds()
         self._catalogue = catalogue
         self._most_bytes = max_record_bytes - ROOM_BYTES
+        self._most_outgoing_bytes = max_record_bytes - ROOM_BYTES // 2  # its headers need room
+        self._quarantine_key = keys.derive("quarantine-key")
         self._subjects = Subjects(keys.derive("audit"))
         self._deliveries = Deliveries(keys)
         self._own = Sealer(keys.signing[0], BROKER, keys.sealing[0].public)
@@ -142,13 +155,10 @@ class Router:
                 accepted = self.open(record, at_us=context.at_us)
                 short = self._claim(record, accepted)
                 outgoing, outcomes = self._decide(record, accepted, context)
-            except RejectedInput as error:
-                routed.outgoing.append(self._quarantine(record, error.code, context))
             except Exception as error:  # noqa: BLE001  whatever a record triggers, the stream goes on
                 if short:
                     self.accepted.release([short])
-                code = f"unexpected-{type(error).__name__}"
-                routed.outgoing.append(self._quarantine(record, code, context))
+                routed.outgoing.append(self._quarantine(record, _code_of(error), context))
             else:
                 routed.outgoing += outgoing
                 routed.tally.update(outcomes)
@@ -177,8 +187,13 @@ class Router:
             RejectedInput: with the code that it goes to quarantine under.
 
         """
-        value = record.value
-        if value is None or len(value) > self._most_bytes:
+        value, key = record.value, record.key
+        if value is None or key is None or len(key) != RECORD_KEY_BYTES:
+            raise BadRecord(f"expected a sealed event under a key of {RECORD_KEY_BYTES} bytes")
+        # On Kafka a record's own time is the publisher's to write, and it goes into evidence.
+        if not 0 <= record.timestamp_ms <= at_us // 1000 + _LATEST_AHEAD_MS:
+            raise BadRecord("expected a record that was appended between 1970 and tomorrow")
+        if len(value) > self._most_bytes:
             raise TooLarge("expected a sealed event below the streams' limit for a record")
         publisher = self._publisher = record.topic.removeprefix(EVENTS)
         envelope = read_envelope(record.headers)
@@ -277,6 +292,8 @@ class Router:
             )
         )
         outgoing.append(Outgoing(DECISIONS, record.key, value))
+        if any(len(out.value or b"") > self._most_outgoing_bytes for out in outgoing):
+            raise TooLarge("expected what goes out below the streams' limit for a record")
         return outgoing, outcomes
 
     def _refuse(self, decision: Deny | Review, told: list[bytes], outcomes: list[str]) -> None:
@@ -312,7 +329,9 @@ class Router:
         """
         context.tally[f"quarantine:{code}"] += 1
         place = _place(record)
-        key = hashlib.sha256(record.key or place.encode()).digest()[:16]
+        # Whatever stands in a key that is not of ours: a plain hash of it could be guessed.
+        key = hmac.digest(self._quarantine_key, record.key or place.encode(), "sha256")
+        key = key[:RECORD_KEY_BYTES]
         is_kept = _size(record) <= self._most_bytes
         sealed = self._seal_copy(QUARANTINE, record) if is_kept else None
         return Outgoing(
@@ -337,13 +356,18 @@ class _Context:
     tally: Counter[str]
 
 
+def _code_of(error: Exception) -> str:
+    return error.code if isinstance(error, RejectedInput) else f"unexpected-{type(error).__name__}"
+
+
 def _place(record: Record) -> str:
     return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 def _size(record: Record) -> int:
     """Bytes of key, value and headers."""
-    headers = sum(len(name) + len(value) for name, value in record.headers)
+    # Kafka lets a header have no value.
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + headers
 
 

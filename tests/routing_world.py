@@ -131,7 +131,7 @@ class RoutingWorld:
         )  # fmt: skip
         offset = next(self._numbers)
         value = self._sealer(sealer or key_of(COUNCIL)).seal(plaintext, binding.to_aad())
-        return Record(topic, 0, offset, NOON_MS, b"subject-of-the-event", value, headers)
+        return Record(topic, 0, offset, NOON_MS, b"the same subject", value, headers)
 
     def _sealer(self, sender: SigningKey) -> Sealer:
         public = self.keys.sealing[0].public
