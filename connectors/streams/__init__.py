@@ -34,7 +34,7 @@ Headers = Sequence[tuple[str, bytes]]
 DEFAULT_MAX_RECORDS = 2_000
 """Records in a batch: large enough that a transaction's cost hardly shows."""
 
-DEFAULT_MAX_BATCH_BYTES = 4 * 1024 * 1024
+DEFAULT_MAX_BATCH_BYTES = 2 * 1024 * 1024
 """Bytes of keys, values and headers in a batch. At least one record is always given."""
 
 DEFAULT_MAX_RECORD_BYTES = 1_000_000

@@ -31,6 +31,8 @@ from connectors.streams.kafka_transactions import Transactions
 _REPLICAS = 3
 """Copies of each record, where there are as many brokers."""
 
+_CREATE_SECONDS = 30.0
+_CREATE_RETRY_SECONDS = 0.05
 _APPEND_SECONDS = 60.0
 _FETCH_BYTES = 1024 * 1024
 _TAIL_WAIT_MS = 20
@@ -108,14 +110,15 @@ class KafkaStreams:
                 raise StreamsUnavailable(
                     f"Kafka did not create the topic {name}: {problem.__name__}"
                 )
+        await self._until_led(partitions.keys())
 
     async def topics(self) -> Mapping[str, int]:
         """See the port."""
-        try:
-            found = await self._admin.describe_topics()
-        except KafkaError as error:
-            raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
-        return {topic["topic"]: len(topic["partitions"]) for topic in found}
+        return {
+            topic["topic"]: len(topic["partitions"])
+            for topic in await self._described()
+            if not topic["is_internal"]
+        }
 
     async def partitions_of(self, names: Collection[str]) -> Mapping[str, int]:
         """Return the number of partitions of at least these topics.
@@ -207,6 +210,31 @@ class KafkaStreams:
                 else:
                     lag += end - start
         return lag
+
+    async def _described(self) -> list[dict[str, Any]]:
+        try:
+            found: list[dict[str, Any]] = await self._admin.describe_topics()
+        except KafkaError as error:
+            raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+        return found
+
+    async def _until_led(self, names: Collection[str]) -> None:
+        """Wait until the brokers know the topics, and a leader for each partition.
+
+        The answer to "create" comes from the controller, before the brokers know.
+        """
+        deadline = asyncio.get_running_loop().time() + _CREATE_SECONDS
+        while True:
+            led = {
+                topic["topic"]
+                for topic in await self._described()
+                if all(partition["leader"] >= 0 for partition in topic["partitions"])
+            }
+            if led.issuperset(names):
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise StreamsUnavailable("Kafka has no leaders for the topics that it created")
+            await asyncio.sleep(_CREATE_RETRY_SECONDS)
 
     async def _read(
         self, topic: str, *, partition: int | None, start: int, follow: bool

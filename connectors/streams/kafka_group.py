@@ -56,6 +56,9 @@ _FETCH_WAIT_MS = 100
 """aiokafka has one fetch in flight for a broker, so a fetch that waits for idle
 partitions keeps a busy one waiting: not longer than this."""
 
+_FETCH_BYTES = 16 * 1024 * 1024
+"""Of all partitions together in one answer, whatever their number."""
+
 _assignments = count(1)
 
 
@@ -124,8 +127,9 @@ class KafkaGroup:
             isolation_level="read_committed",
             session_timeout_ms=int(self._session_timeout * 1000),
             heartbeat_interval_ms=max(100, int(self._session_timeout * 100)),
-            max_partition_fetch_bytes=self._max_bytes,
-            fetch_max_bytes=max(self._max_bytes, 16 * 1024 * 1024),
+            # Compressed bytes, which become twice as many and then Python objects.
+            max_partition_fetch_bytes=max(1, self._max_bytes // 2),
+            fetch_max_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
         self._consumer.subscribe(self._topics, listener=_Listener(self))

@@ -44,9 +44,10 @@ class Transactions:
             transactional_id=transactional_id,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_batch_size=max_record_bytes,
-            # What flows is ciphertext, which no compression makes smaller; lz4 costs
-            # least in finding that out, and shrinks the headers.
-            compression_type="lz4",
+            # What flows is ciphertext, with headers and wrapped keys that repeat. Measured
+            # for 1 MB of it: snappy 0.6 ms, zstd 5 ms for a twentieth less; aiokafka's
+            # lz4 works at its highest level and takes 14 to 38 ms.
+            compression_type="snappy",
         )
 
     @classmethod

@@ -142,6 +142,10 @@ class _NamespacedGroup:
         """See the port."""
         await self._group.abort(self._outer(batch))
 
+    async def subscribe(self, topics: Sequence[str]) -> None:
+        """See the port."""
+        await self._group.subscribe([self._prefix + topic for topic in topics])
+
     def assignment(self) -> frozenset[tuple[str, int]]:
         """See the port."""
         held = self._group.assignment()

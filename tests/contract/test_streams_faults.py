@@ -120,7 +120,7 @@ async def test_a_killed_member_leaves_nothing_half_done(
             [Outgoing(source, b"%d" % n, b"%d" % n) for n in range(start, start + 500)]
         )
     session = session_of(streams_url)
-    moments = random.Random(3)
+    moments = random.Random(3)  # noqa: S311  a seed, to be able to repeat it
     for _ in range(4):
         with passing(streams_url, group, source, target, session) as process:
             await said(process, "committed")

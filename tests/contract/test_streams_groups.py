@@ -310,8 +310,8 @@ async def test_members_that_come_and_go_copy_each_record_once(
         for _ in range(2):
             await tasks.create_task(member(batches=5))
         tasks.create_task(member())
-        while await streams.lag(unique("group"), [topic]):
-            await asyncio.sleep(0.05)  # noqa: ASYNC110  other members do the work
+        while await streams.lag(unique("group"), [topic]):  # noqa: ASYNC110  others work
+            await asyncio.sleep(0.05)
         enough.set()
     counts = Counter(await written(streams, topic))
     assert set(counts) == set(range(total))
