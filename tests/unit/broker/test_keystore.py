@@ -38,7 +38,9 @@ def test_the_file_holds_no_key_in_clear(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["council.jwe"]
 
 
-@pytest.mark.parametrize("passphrase", ["another passphrase", "correct-horse-battery-stapl", "x" * 500])
+@pytest.mark.parametrize(
+    "passphrase", ["another passphrase", "correct-horse-battery-stapl", "x" * 500]
+)
 def test_another_passphrase_does_not_open(tmp_path: Path, passphrase: str) -> None:
     """The error says what to set, and shows neither passphrase."""
     FileKeyStore(tmp_path, PASSPHRASE).save("council", KEYS)
