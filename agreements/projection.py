@@ -5,8 +5,8 @@ types as they are after the transform, and nullable where an item may be withhel
 Its namespace ends in a digest of the shape, because an Avro fingerprint leaves out
 logical types: without it a date and a year would look alike.
 
-An item is a leaf. A path that names a record or a list of records as a whole shares
-nothing: what is in it may grow after the parties have signed.
+An item is a leaf. A path that names a record, or something with records in it (a list,
+a map), shares nothing as a whole: what is in it may grow after the parties have signed.
 """
 
 import hashlib
@@ -143,7 +143,7 @@ class _Walk:
         slot = scanner.slots[scanner.index[place]] if place in scanner.index else None
         schema = resolve(field["type"], self.names)
         if path in self.wanted:
-            if slot is not None and slot.kind != "branch" and slot.element is None:
+            if slot is not None and not _holds_record(slot.schema):
                 leaf = self._leaf(field, slot, path)
                 return None if leaf is None else (_leaf_field(field, leaf), [leaf])
             self.refused[path] = NOT_AN_ITEM
@@ -179,6 +179,16 @@ class _Walk:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def _holds_record(schema: Any) -> bool:
+    if isinstance(schema, list):
+        return any(_holds_record(branch) for branch in schema)
+    return isinstance(schema, dict) and (
+        schema["type"] == "record"
+        or _holds_record(schema.get("items"))
+        or _holds_record(schema.get("values"))
+    )
 
 
 def _without_null(schema: Any, names: Mapping[str, Any]) -> Any:
