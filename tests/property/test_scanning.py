@@ -4,11 +4,13 @@ import io
 from typing import Any
 
 import fastavro
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from property.avro_strategies import record_schemas, values
 
 from schemas.avro import collapsed, named_types, parse
+from schemas.catalogue import EventType, shipped
 from schemas.scanning import MalformedAvro, Scanner
 
 slow = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -120,6 +122,23 @@ def test_changed_bytes_are_rejected_or_read_the_same_by_fastavro(
     except MalformedAvro:
         return
     check_slots(scanner, data, 0, boundaries, decoded(parse(schema), data))
+
+
+@pytest.mark.parametrize("one", tuple(shipped()), ids=lambda one: one.name)
+@slow
+@given(st.data())
+def test_the_shipped_types_are_cut_as_they_are_decoded(one: EventType, data: st.DataObject) -> None:
+    """Records of every event type: as written, and with a byte changed."""
+    record = data.draw(values(one.schema, named_types(one.schema)))
+    written = encoded(one.schema, record)
+    check_slots(one.scanner, written, 0, one.scanner.scan(written), decoded(one.schema, written))
+    changed = bytearray(written)
+    changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        boundaries = one.scanner.scan(bytes(changed))
+    except MalformedAvro:
+        return
+    check_slots(one.scanner, bytes(changed), 0, boundaries, decoded(one.schema, bytes(changed)))
 
 
 @slow

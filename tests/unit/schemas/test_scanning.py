@@ -220,6 +220,8 @@ def test_a_number_of_more_bits_than_its_type_is_refused() -> None:
         ({"type": "enum", "name": "t.E", "symbols": [f"S{n}" for n in range(70)]}, number(70)),
         ("boolean", b"\x02"),
         (["null", "boolean"], b"\x02\xff"),
+        ({"type": "array", "items": "boolean"}, b"\x02\x02\x00"),
+        (["long", "boolean"], b"\x02\x02"),
     ],
 )  # fmt: skip
 def test_a_choice_that_does_not_exist_is_refused(schema: Any, data: bytes) -> None:
