@@ -246,6 +246,58 @@ def test_codes_are_unique_and_every_rule_tells_its_source() -> None:
         assert (rule.of_agreement is None) != (rule.of_flow is None)
 
 
+def test_the_rules_that_stop_a_flow_are_these() -> None:
+    """Which rules the engine enforces is a promise, not an accident of an argument."""
+    assert sorted(rule.code for rule in RULES if rule.legal) == [
+        "article-6-missing",
+        "code-not-in-force",
+        "confidentiality-missing",
+        "consent-item-missing",
+        "criminal-offence",
+        "free-text",
+        "gateway-form",
+        "implied-consent-beyond-care",
+        "justification-missing",
+        "opt-out-not-checkable",
+        "part-3-missing",
+        "part-3-onward",
+        "policy-document-missing",
+        "regime-mixed",
+        "schedule-1-missing",
+        "schedule-1-unknown",
+        "sensitive-processing",
+        "social-security",
+        "special-category",
+    ]
+
+
+def test_the_rules_that_only_warn_are_these() -> None:
+    """Everything else keeps an agreement from being signed."""
+    assert sorted(rule.code for rule in RULES if rule.severity == "warning") == [
+        "dpia-open",
+        "free-text-unneeded",
+        "gateway-missing",
+        "gateway-unknown",
+        "privacy-notice-missing",
+        "retention-missing",
+        "review-missing",
+        "schema-not-covered",
+        "unused-name",
+    ]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [{"art6": "e"}, {"art9": ["g"]}, {"sch1": [18]}, {"art10": "official-authority"}],
+)
+def test_no_condition_of_the_uk_gdpr_goes_with_part_3(
+    condition: dict[str, Any], catalogue: Catalogue
+) -> None:
+    """Any one of them says that the author has mixed the regimes."""
+    mixed = changed(a_document(), {RECIPIENT: {**POLICE, **condition}})
+    assert "regime-mixed" in codes(mixed, catalogue)
+
+
 def test_only_rules_about_one_flow_decide_whether_its_bases_are_complete() -> None:
     """The engine asks flow by flow, and never refuses for a warning."""
     for rule in RULES:
