@@ -37,6 +37,9 @@ DEFAULT_MAX_RECORDS = 2_000
 DEFAULT_MAX_BATCH_BYTES = 2 * 1024 * 1024
 """Bytes of keys, values and headers in a batch. At least one record is always given."""
 
+OPEN_BATCHES = 4
+"""A member has at most this many full batches in memory, however many partitions it holds."""
+
 DEFAULT_MAX_RECORD_BYTES = 1_000_000
 """Bytes of one record. Kafka's own default limit is 1,048,588 for a whole record batch."""
 
@@ -127,7 +130,8 @@ class Group(Protocol):
     """One member of a consumer group.
 
     At most one batch of a partition is open at a time; batches of different
-    partitions may be open together and may be committed concurrently.
+    partitions may be open together and may be committed concurrently, as long as
+    they hold less than :data:`OPEN_BATCHES` times the most records of one.
     """
 
     name: str

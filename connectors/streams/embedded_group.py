@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from connectors.streams import Batch, Fenced, OnAssigned, Outgoing, UnknownTopic
+from connectors.streams import OPEN_BATCHES, Batch, Fenced, OnAssigned, Outgoing, UnknownTopic
 from connectors.streams import embedded_members as members
 from connectors.streams.embedded_log import Log, read_page, read_topics
 
@@ -31,8 +31,14 @@ class _Holding:
     is_ready: bool = False
     open_since: float | None = None
     """When the batch that is open now was given out, by the loop's clock."""
+    open_records: int = 0
     is_leaving: bool = False
     """Another member ought to hold it: given up as soon as the open batch is answered."""
+
+    def close(self) -> None:
+        """Note that the open batch was answered."""
+        self.open_since = None
+        self.open_records = 0
 
 
 class EmbeddedGroup:
@@ -53,6 +59,7 @@ class EmbeddedGroup:
         self._streams = streams
         self._subscribed = frozenset(topics)
         self._max_records = max_records
+        self._most_records = OPEN_BATCHES * max_records
         self._max_bytes = max_bytes
         self._on_assigned = on_assigned
         self._session_timeout = session_timeout
@@ -147,20 +154,24 @@ class EmbeddedGroup:
             self._holdings.pop(holding.log.id, None)
             raise
         holding.position = batch.next_offset
-        holding.open_since = None
+        holding.close()
 
     async def abort(self, batch: Batch) -> None:
         """See the port."""
         with contextlib.suppress(Fenced):
-            self._holding_of(batch).open_since = None
+            self._holding_of(batch).close()
             self._streams.changes.notify()
 
     def _take(self, now: float) -> Batch | None:
         """Return a batch of the next holding in turn that has one."""
+        room = self._most_records - sum(h.open_records for h in self._holdings.values())
         holdings = [
             holding
             for holding in self._holdings.values()
-            if holding.is_ready and holding.open_since is None and not holding.is_leaving
+            if room > 0
+            and holding.is_ready
+            and holding.open_since is None
+            and not holding.is_leaving
         ]
         for turn in range(len(holdings)):
             holding = holdings[(self._turn + turn) % len(holdings)]
@@ -168,12 +179,13 @@ class EmbeddedGroup:
                 self._streams.reader,
                 holding.log,
                 holding.position,
-                max_records=self._max_records,
+                max_records=min(room, self._max_records),
                 max_bytes=self._max_bytes,
             )
             if page.records:
                 self._turn += turn + 1
                 holding.open_since = now
+                holding.open_records = len(page.records)
                 _, topic, partition = holding.log
                 return Batch(topic, partition, page.records, page.next_offset, holding.epoch)
         return None

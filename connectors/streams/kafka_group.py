@@ -32,6 +32,7 @@ from aiokafka.errors import (
 )
 
 from connectors.streams import (
+    OPEN_BATCHES,
     Batch,
     Fenced,
     NotCommitted,
@@ -73,8 +74,8 @@ class _Held:
     is_open: bool = False
     waiting: deque[Batch] = field(default_factory=deque)
     """Read already, to be given out before more is read."""
-    start: int = 0
-    """Where the open batch began."""
+    records: int = 0
+    """How many records are open or waiting."""
     committing: "asyncio.Future[None] | None" = None
     preparing: "asyncio.Task[None] | None" = None
 
@@ -109,6 +110,7 @@ class KafkaGroup:
         self._topics = list(topics)
         self._max_records = max_records
         self._max_bytes = max_bytes
+        self._most_records = OPEN_BATCHES * max_records
         self._on_assigned = on_assigned
         self._session_timeout = session_timeout
         self._held: dict[TopicPartition, _Held] = {}
@@ -218,6 +220,7 @@ class KafkaGroup:
             raise
         else:
             held.is_open = False
+            held.records -= len(batch.records)
             self._changed.set()
         finally:
             held.committing.set_result(None)
@@ -265,12 +268,19 @@ class KafkaGroup:
 
     async def _poll(self, timeout: float | None) -> None:  # noqa: ASYNC109  may end with nothing
         """Read what there is for partitions that have nothing open, or wait for a change."""
-        eligible = [held.tp for held in self._held.values() if held.is_ready and not held.is_open]
+        room = self._most_records - sum(held.records for held in self._held.values())
+        eligible = [
+            held.tp
+            for held in self._held.values()
+            if room > 0 and held.is_ready and not held.is_open
+        ]
         waiting: set[asyncio.Task[Any]] = {asyncio.ensure_future(self._changed.wait())}
         fetching = None
         if eligible:
             wait_ms = 60_000 if timeout is None else max(1, int(timeout * 1000))
-            fetching = asyncio.ensure_future(self._consumer.getmany(*eligible, timeout_ms=wait_ms))
+            fetching = asyncio.ensure_future(
+                self._consumer.getmany(*eligible, timeout_ms=wait_ms, max_records=room)
+            )
             waiting.add(fetching)
         try:
             await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -298,6 +308,7 @@ class KafkaGroup:
             held = self._held.get(tp)
             if held is None or not messages:
                 continue
+            held.records += len(messages)
             records: list[Record] = []
             size = 0
             for m in messages:
