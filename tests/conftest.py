@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from services.kafka import find_kafka
 from services.local_kafka import LocalKafka, Unavailable
 
 from connectors.streams import Streams, open_streams
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("concordat", deadline=None)
+settings.load_profile("concordat")
 
 
 @pytest.fixture(scope="session")
