@@ -6,7 +6,8 @@ Each change is one or more documents on ``control``, appended together.
 
 import json
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -66,6 +67,8 @@ class PartyDraft:
     regime: str = "uk-gdpr"
     roles: tuple[str, ...] = ("publisher", "recipient")
     purposes: tuple[str, ...] = ()
+    schema_numbers: Mapping[str, str] = field(default_factory=dict)
+    """Numbers of its schema registry, to fingerprints in hexadecimal."""
 
 
 def found_scheme(
@@ -287,6 +290,7 @@ def _party(draft: PartyDraft, keys: Keyring) -> Party:
             "regime": draft.regime,
             "roles": draft.roles,
             "purposes": draft.purposes,
+            "schema_numbers": dict(draft.schema_numbers),
             "signing_keys": [key.public.to_jwk() for key in keys.signing],
             "sealing_keys": [key.public.to_jwk() for key in keys.sealing],
         }

@@ -134,6 +134,7 @@ class Router:
         self._own = Sealer(keys.signing[0], BROKER, keys.sealing[0].public)
         self._rules: Rules | None = None
         self._verifying: dict[str, Mapping[str, VerifyingKey]] = {}
+        self._registries: dict[str, Mapping[int, bytes]] = {}
         self._publisher = ""
         self._verifier = Verifier(self._key_of)
         self._opener = Opener(keys.sealing, lambda kid: self._key_of(self._publisher, kid))
@@ -174,10 +175,10 @@ class Router:
             return
         self._rules = rules
         self._deliveries.take(rules)
+        publishers = [party for party in rules.parties.values() if "publisher" in party.roles]
+        self._registries = {party.id: party.registry() for party in publishers}
         self._verifying = {
-            party.id: {key.kid: key for key in party.verifying_keys()}
-            for party in rules.parties.values()
-            if "publisher" in party.roles
+            party.id: {key.kid: key for key in party.verifying_keys()} for party in publishers
         }
 
     def open(self, record: Record, *, at_us: int) -> Accepted:
@@ -222,7 +223,7 @@ class Router:
         return None if keys is None else keys.get(kid)
 
     def _event_type(self, envelope: Envelope, payload: bytes) -> tuple[EventType, int]:
-        fingerprint, start = unframe(payload)
+        fingerprint, start = unframe(payload, self._registries.get(envelope.publisher) or None)
         if fingerprint != envelope.fingerprint:
             raise Disagrees("expected the schema that the headers name")
         event_type = self._catalogue.by_fingerprint(fingerprint)

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import rfc8785
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from schemas.errors import RejectedInput
 from schemas.keys import BadSignature, SealingPublicKey, SigningKey, VerifyingKey
@@ -136,7 +136,11 @@ class _Document(BaseModel):
 
 
 class Party(_Document):
-    """An organisation in the scheme, or the broker itself, with its public keys."""
+    """An organisation in the scheme, or the broker itself, with its public keys.
+
+    ``schema_numbers`` gives the fingerprint of each number of the party's schema
+    registry, where its payloads have Confluent's framing.
+    """
 
     id: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")
     name: str = Field(min_length=1, max_length=200)
@@ -146,12 +150,20 @@ class Party(_Document):
     identifiers: dict[str, str] = {}
     signing_keys: tuple[dict[str, str], ...] = ()
     sealing_keys: tuple[dict[str, str], ...] = ()
+    schema_numbers: dict[
+        Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,9})$")],
+        Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")],
+    ] = {}
     revision: int = Field(default=1, ge=1)
     state: Literal["active", "suspended"] = "active"
 
     def verifying_keys(self) -> tuple[VerifyingKey, ...]:
         """Return the public signing keys, the one in use first. Raises ``BadKey``."""
         return tuple(VerifyingKey.from_jwk(jwk) for jwk in self.signing_keys)
+
+    def registry(self) -> dict[int, bytes]:
+        """Return the fingerprint (8 bytes) of each number of the party's schema registry."""
+        return {int(number): bytes.fromhex(mark) for number, mark in self.schema_numbers.items()}
 
     def sealing_public_keys(self) -> tuple[SealingPublicKey, ...]:
         """Return the keys to seal to, the preferred one first. Raises ``BadKey``."""

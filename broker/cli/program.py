@@ -10,6 +10,7 @@ import sys
 from typing import NoReturn
 
 import typer
+from pydantic import ValidationError
 
 from broker.cli import agreements, bench, demo, edge, explain, scheme, service
 from schemas.errors import ConcordatError
@@ -31,6 +32,15 @@ def main() -> NoReturn:
         app(standalone_mode=True)
     except ConcordatError as error:
         sys.stderr.write(f"concordat: {error}\n")
+        sys.exit(1)
+    except ValidationError as error:
+        # Without the input: it may be a secret, or what somebody's case system said.
+        for problem in error.errors(include_input=False, include_url=False):
+            place = ".".join(map(str, problem["loc"])) or "the input"
+            sys.stderr.write(f"concordat: {place}: {problem['msg'].lower()}\n")
+        sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"concordat: {error.filename or 'the system'}: {error.strerror}\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)  # as a shell reports SIGINT

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -48,11 +48,18 @@ def party_add(
     party: Annotated[str, typer.Argument(metavar="ID", help="Such as anytown-housing.")],
     name: Annotated[str, typer.Option(help="The organisation's name.")],
     regime: Annotated[
-        str, typer.Option(help="uk-gdpr, or dpa-part-3 for law enforcement.")
+        Literal["uk-gdpr", "dpa-part-3"], typer.Option(help="dpa-part-3 is for law enforcement.")
     ] = "uk-gdpr",
     purpose: Annotated[
         list[str] | None,
         typer.Option(help="A purpose that it is registered for; may be repeated."),
+    ] = None,
+    schema_number: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NUMBER=FINGERPRINT",
+            help="A schema of its registry, for payloads in Confluent's framing.",
+        ),
     ] = None,
     folder: Dir = HERE,
     as_json: Json = False,
@@ -62,7 +69,10 @@ def party_add(
     from broker.scheme import SchemeFolder
 
     scheme = SchemeFolder(settings_of(folder))
-    draft = PartyDraft(party, name, regime=regime, purposes=tuple(purpose or ()))
+    numbers = dict(pair.split("=", 1) for pair in schema_number or () if "=" in pair)
+    draft = PartyDraft(
+        party, name, regime=regime, purposes=tuple(purpose or ()), schema_numbers=numbers
+    )
 
     async def add() -> str:
         async with scheme.streams() as streams:
