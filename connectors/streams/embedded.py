@@ -199,11 +199,13 @@ class EmbeddedStreams:
     def _connect(self, *, busy_seconds: float) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=busy_seconds)
         try:
+            # Records have a few kilobytes: a smaller page would hold one and waste the rest.
+            connection.execute("PRAGMA page_size = 16384")
             self._switch_to_wal(connection)
             # FULL: a commit is on disk when it is answered, so that a publisher that was
             # told "taken" need not send again after a power cut.
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            connection.execute("PRAGMA wal_autocheckpoint = 1000")
             connection.execute("PRAGMA journal_size_limit = 67108864")
         except BaseException:
             connection.close()

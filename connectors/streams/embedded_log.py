@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
-import cbor2
-
 from connectors.streams import Outgoing, Record, RecordTooLarge, UnknownTopic
+from connectors.streams.embedded_headers import pack_headers, unpack_headers
 from connectors.streams.partitioning import RECORD_OVERHEAD_BYTES, key_hash
 
 OFFSET_BITS = 40
@@ -118,9 +117,6 @@ def append_records(
     next_ids: dict[int, int] = {}
     rows = []
     compacted: list[tuple[int, bytes, int]] = []
-    # Headers of one batch share most of their bytes' structure but not their content:
-    # cbor2's C encoder is the fastest way that is safe to read back.
-    encode = cbor2.dumps
     for name, key, value, headers in outgoing:
         topic = topics.get(name)
         if topic is None:
@@ -132,7 +128,7 @@ def append_records(
         if row_id is None:
             row_id = _next_id(connection, log)
         next_ids[log] = row_id + 1
-        packed = encode([list(header) for header in headers]) if headers else None
+        packed = pack_headers(headers) if headers else None
         size = RECORD_OVERHEAD_BYTES + len(key or b"") + len(value or b"") + len(packed or b"")
         if size > max_record_bytes:
             raise RecordTooLarge(name, size, max_record_bytes)
@@ -181,7 +177,6 @@ def read_page(  # noqa: PLR0913  a range is three numbers, its limits two
         (base + start, bound, max_records),
     )
     _, topic, partition = log
-    decode = cbor2.loads
     records: list[Record] = []
     size = 0
     next_offset = start
@@ -189,7 +184,7 @@ def read_page(  # noqa: PLR0913  a range is three numbers, its limits two
         size += len(value or b"") + len(packed or b"") + len(key or b"")
         if records and size > max_bytes:
             break
-        headers = [(name, content) for name, content in decode(packed)] if packed else ()
+        headers = unpack_headers(packed) if packed else ()
         offset = row_id - base
         records.append(Record(topic, partition, offset, timestamp_ms, key, value, headers))
         next_offset = offset + 1
