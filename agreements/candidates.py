@@ -5,7 +5,7 @@ holds events against them. Times are microseconds since the epoch, UTC: comparin
 integers is all that deciding does with them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -53,8 +53,34 @@ class Objecting:
         )
 
 
-Objections = Mapping[bytes, tuple[Objecting, ...]]
-"""What stands against sharing, by blinded subject."""
+class Objections:
+    """What stands against sharing, by blinded subject.
+
+    Facts, not rules: one object is shared by all candidates and kept up to date in
+    place, so that a newer fact counts at once and costs nothing per agreement.
+    """
+
+    __slots__ = ("_by_document", "_by_subject")
+
+    def __init__(self) -> None:
+        self._by_document: dict[str, bytes] = {}
+        self._by_subject: dict[bytes, dict[str, Objecting]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_subject)
+
+    def put(self, document: str, subject: bytes, objecting: Objecting) -> None:
+        """Take in one document, in place of what it said before."""
+        before = self._by_document.get(document)
+        if before is not None and before != subject:
+            del self._by_subject[before][document]
+        self._by_document[document] = subject
+        self._by_subject.setdefault(subject, {})[document] = objecting
+
+    def about(self, subject: bytes) -> Iterable[Objecting]:
+        """Return what was ever put about a subject; the times say what stands."""
+        found = self._by_subject.get(subject)
+        return found.values() if found else ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +183,7 @@ class Candidate:
         if not objections:
             return False
         for subject in subjects:
-            for objecting in objections.get(subject, ()):
+            for objecting in objections.about(subject):
                 if objecting.kind == kind and objecting.concerns(self.recipient, self.purpose, at):
                     return True
         return False

@@ -5,7 +5,7 @@ agreements have changed since they were last asked for.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,13 +47,13 @@ class Documents:
         self._current: dict[str, frozenset[str]] = {}
         self._texts: dict[str, dict[int, dict[str, Agreement]]] = {}
         self._tokens: dict[str, dict[int, list[Token]]] = {}
-        self._objections: dict[str, tuple[bytes, Objecting]] = {}
         self._seen: dict[bytes, bytes] = {}
         self._rejected: dict[bytes, str] = {}
         self._involving: dict[str, set[str]] = {}
         self._changed: set[str] = set()
         self._checker = StatementChecker()
-        self.are_objections_changed = False
+        self.objections = Objections()
+        self._versions: dict[str, list[Version]] = {}
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Take in one record. A tombstone, or what was read before, changes nothing."""
@@ -109,22 +109,18 @@ class Documents:
             raise _Refused(error.code) from None
         revisions = self._revisions.setdefault(party.id, {})
         revisions[party.revision] = party
+        involved = self._involving.get(party.id, set())
+        self._changed |= involved
+        if party.revision == max(revisions) and current != self._current.get(party.id):
+            self._current[party.id] = current
+            self._forget_versions(involved)
         known = dict.fromkeys(_frozen(key) for key in self._keys.get(party.id, ()))
         known |= dict.fromkeys(_frozen(key) for key in party.signing_keys)
-        self._keys[party.id] = tuple(dict(key) for key in known)
-        if party.revision == max(revisions):
-            self._current[party.id] = current
-        self._changed |= self._involving.get(party.id, set())
+        if len(known) != len(self._keys.get(party.id, ())):
+            self._keys[party.id] = tuple(dict(key) for key in known)
+            self._forget_versions(involved)
 
     # -- objections ---------------------------------------------------------------
-
-    def objections(self) -> Objections:
-        """Return what stands against sharing, by blinded subject."""
-        self.are_objections_changed = False
-        found: dict[bytes, tuple[Objecting, ...]] = {}
-        for subject, objecting in self._objections.values():
-            found[subject] = (*found.get(subject, ()), objecting)
-        return found
 
     def _read_objection(self, place: DocumentKey, document: Mapping[str, Any]) -> None:
         read = Objection.model_validate(open_document(document["jws"], self._scheme_key))
@@ -135,8 +131,7 @@ class Documents:
             recipients=None if read.recipients is None else frozenset(read.recipients),
             purposes=None if read.purposes is None else frozenset(read.purposes),
         )
-        self._objections[place.id] = (bytes.fromhex(read.subject), objecting)
-        self.are_objections_changed = True
+        self.objections.put(place.id, bytes.fromhex(read.subject), objecting)
 
     # -- agreements and what was said of them -------------------------------------
 
@@ -171,22 +166,29 @@ class Documents:
         bad = (t for t in same if self._valid(agreement, version, t) is None)
         tokens.remove(next(bad, same[0]))
 
-    def _involve(self, agreement: str, parties: Iterator[str] | tuple[str, ...]) -> None:
+    def _involve(self, agreement: str, parties: Iterable[str]) -> None:
         for party in parties:
             self._involving.setdefault(party, set()).add(agreement)
         self._changed.add(agreement)
+        self._forget_versions((agreement,))
+
+    def _forget_versions(self, agreements: Iterable[str]) -> None:
+        for agreement in agreements:
+            self._versions.pop(agreement, None)
 
     def _valid(self, agreement: str, version: int, token: Token) -> Valid | None:
         return self._checker.check(agreement, version, token, self._keys.get(token.party, ()))
 
     def versions(self, agreement: str) -> list[Version]:
         """Return every version of an agreement that has a text or a valid signature."""
-        texts = self._texts.get(agreement, {})
-        tokens = self._tokens.get(agreement, {})
-        return [
-            self._version(agreement, number, texts.get(number, {}), tokens.get(number, []))
-            for number in sorted(texts.keys() | tokens.keys())
-        ]
+        if agreement not in self._versions:
+            texts = self._texts.get(agreement, {})
+            tokens = self._tokens.get(agreement, {})
+            self._versions[agreement] = [
+                self._version(agreement, number, texts.get(number, {}), tokens.get(number, []))
+                for number in sorted(texts.keys() | tokens.keys())
+            ]
+        return self._versions[agreement]
 
     def _version(
         self, agreement: str, number: int, texts: Mapping[str, Agreement], tokens: list[Token]

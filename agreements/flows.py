@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from agreements.candidates import NEVER_US, Candidate, Objections, Views, to_us
+from agreements.candidates import NEVER_US, Candidate, Views, to_us
 from agreements.checking import ALL_TESTS, with_open_tests
 from agreements.law import flow_faults
 from agreements.model import Agreement, Flow
@@ -39,9 +39,7 @@ class FlowCompiler:
         self._pseudonym_key = pseudonym_key
         self._faults: dict[str, tuple[tuple[str, ...], ...]] = {}
 
-    def candidates(
-        self, agreement: str, documents: "Documents", objections: Objections
-    ) -> list[Placed]:
+    def candidates(self, agreement: str, documents: "Documents") -> list[Placed]:
         """Return the candidates of every version of an agreement that matters."""
         versions = documents.versions(agreement)
         pairs: dict[tuple[str, str], list[Window]] = {}
@@ -56,7 +54,7 @@ class FlowCompiler:
                         pairs[pair] = windows(versions, publisher, recipient)
                     for window in pairs[pair]:
                         if window.version is version:
-                            found.extend(self._placed(window, number, pair, documents, objections))
+                            found.extend(self._placed(window, number, pair, documents))
         return found
 
     def _placed(
@@ -65,7 +63,6 @@ class FlowCompiler:
         number: int,
         pair: tuple[str, str],
         documents: "Documents",
-        objections: Objections,
     ) -> Iterator[Placed]:
         version, agreement = window.version, window.version.agreement
         assert agreement is not None  # noqa: S101  for the type checker: the caller skips those
@@ -101,7 +98,7 @@ class FlowCompiler:
                 relies_on_consent=flow.relies_on_consent,
                 first_revision=flow.schemas.min,
                 last_revision=_NO_LAST_REVISION if flow.schemas.max is None else flow.schemas.max,
-                objections=objections,
+                objections=documents.objections,
                 tests=ALL_TESTS,
                 pseudonym_key=self._pseudonym_key(recipient),
                 views=self._views,

@@ -17,10 +17,10 @@ well under a second with ten thousand agreements.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
-from agreements.candidates import Candidate, Objections, Views
+from agreements.candidates import Candidate, Views
 from agreements.checking import with_open_tests
 from agreements.documents import Documents, Rejected
 from agreements.flows import FlowCompiler, Placed
@@ -128,7 +128,7 @@ class Compiler:
         self._documents = Documents(scheme_key)
         self._views = Views()
         self._flows = FlowCompiler(catalogue, self._views, pseudonym_key)
-        self._objections: Objections = {}
+        self._has_objections = False
         # By place and agreement, so that a changed agreement touches its own places only.
         self._placed: dict[_Place, dict[str, list[Placed]]] = {}
         self._places: dict[str, set[_Place]] = {}
@@ -140,12 +140,15 @@ class Compiler:
             self._documents.put(key, value)
 
     def rules(self) -> Rules:
-        """Return the rules of all that was applied; snapshots given before stay as they are."""
+        """Return the rules of all that was applied.
+
+        Rules given before stay as they are, but for objections, which count at once.
+        """
         documents = self._documents
         touched: set[_Place] = set()
-        if documents.are_objections_changed:
-            self._objections = documents.objections()
-            touched |= self._object()
+        if self._has_objections != bool(documents.objections):
+            self._has_objections = True
+            touched |= self._open_tests_again()
         for agreement in documents.take_changed():
             touched |= self._place(agreement)
         index = dict(self._index)
@@ -169,7 +172,7 @@ class Compiler:
         before = self._places.pop(agreement, set())
         for place in before:
             self._placed[place].pop(agreement, None)
-        compiled = self._flows.candidates(agreement, self._documents, self._objections)
+        compiled = self._flows.candidates(agreement, self._documents)
         for placed in compiled:
             place = (placed.candidate.publisher, placed.candidate.event_type)
             self._placed.setdefault(place, {}).setdefault(agreement, []).append(placed)
@@ -178,16 +181,12 @@ class Compiler:
             self._places[agreement] = after
         return before | after
 
-    def _object(self) -> set[_Place]:
-        """Give every candidate the objections as they are now."""
+    def _open_tests_again(self) -> set[_Place]:
+        """With the first objection, checks that could not fail before can."""
         for by_agreement in self._placed.values():
             for agreement, placed in by_agreement.items():
                 by_agreement[agreement] = [
-                    Placed(
-                        with_open_tests(replace(one.candidate, objections=self._objections)),
-                        one.from_us,
-                    )
-                    for one in placed
+                    Placed(with_open_tests(one.candidate), one.from_us) for one in placed
                 ]
         return set(self._placed)
 
