@@ -216,7 +216,8 @@ class Streams(Protocol):
         """Yield the committed records of a topic, without a group.
 
         From offset ``start`` of each partition (or of one) to the end as it was when
-        reading began; with ``follow``, then on and on as records arrive.
+        reading began, which includes everything whose append had returned by then;
+        with ``follow``, then on and on as records arrive.
         """
         ...
 

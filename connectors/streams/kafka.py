@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
@@ -26,6 +26,7 @@ from connectors.streams import (
     UnknownTopic,
 )
 from connectors.streams.kafka_group import KafkaGroup
+from connectors.streams.kafka_reading import ends_of, new_reader, read_on, read_spans
 from connectors.streams.kafka_transactions import Transactions
 
 _REPLICAS = 3
@@ -34,9 +35,7 @@ _REPLICAS = 3
 _CREATE_SECONDS = 30.0
 _CREATE_RETRY_SECONDS = 0.05
 _APPEND_SECONDS = 60.0
-_FETCH_BYTES = 1024 * 1024
-_TAIL_WAIT_MS = 20
-_FOLLOW_WAIT_MS = 1_000
+_DECIDE_RETRY_SECONDS = 0.01
 _COUNTED_LAG = 1_000
 """Up to here a lag is counted by reading; beyond, markers of transactions do not matter."""
 
@@ -68,11 +67,17 @@ class KafkaStreams:
 
     async def __aenter__(self) -> Self:
         self._admin = AIOKafkaAdminClient(**self.client)
+        self._appended = new_reader(self.client, isolation_level="read_uncommitted")
+        self._decided = new_reader(self.client)
         try:
             await self._admin.start()
-        except KafkaError as error:
-            await self._admin.close()
-            raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+            await self._appended.start()
+            await self._decided.start()
+        except BaseException as error:
+            await self.__aexit__(None, None, None)
+            if isinstance(error, KafkaError):
+                raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+            raise
         return self
 
     async def __aexit__(
@@ -83,6 +88,8 @@ class KafkaStreams:
     ) -> None:
         if self._appender is not None:
             await self._appender.close()
+        await self._decided.stop()
+        await self._appended.stop()
         await self._admin.close()
 
     async def create_topics(
@@ -166,9 +173,13 @@ class KafkaStreams:
 
     async def end(self, topic: str) -> Mapping[int, int]:
         """See the port."""
-        partitions = await self.partitions_of([topic])
-        async with _reader(self.client) as consumer:
-            return await _ends(consumer, topic, range(partitions[topic]))
+        numbers = range((await self.partitions_of([topic]))[topic])
+        ends = await ends_of(self._appended, topic, numbers)
+        while True:
+            decided = await ends_of(self._decided, topic, numbers)
+            if all(decided[number] >= end for number, end in ends.items()):
+                return ends
+            await asyncio.sleep(_DECIDE_RETRY_SECONDS)
 
     def group(  # noqa: PLR0913  the port's knobs
         self,
@@ -195,7 +206,8 @@ class KafkaStreams:
         """See the port."""
         lag = 0
         for topic in topics:
-            ends = await self.end(topic)
+            numbers = range((await self.partitions_of([topic]))[topic])
+            ends = await ends_of(self._appended, topic, numbers)
             wanted = [TopicPartition(topic, number) for number in ends]
             try:
                 found = await self._admin.list_consumer_group_offsets(group, partitions=wanted)
@@ -241,68 +253,11 @@ class KafkaStreams:
     ) -> AsyncIterator[Record]:
         known = await self.partitions_of([topic])
         numbers = range(known[topic]) if partition is None else [partition]
-        async with _reader(self.client) as consumer:
-            ends = await _ends(consumer, topic, numbers)
-            left = {
-                TopicPartition(topic, number): end
-                for number, end in ends.items()
-                if follow or end > start
-            }
-            if not left:
-                return
-            consumer.assign(list(left))
-            for tp in left:
-                consumer.seek(tp, start)
-            while left:
-                wait_ms = _FOLLOW_WAIT_MS if follow else _TAIL_WAIT_MS
-                fetched = await consumer.getmany(*left, timeout_ms=wait_ms)
-                for tp, messages in fetched.items():
-                    for m in messages:
-                        if not follow and m.offset >= left[tp]:
-                            break
-                        yield Record(
-                            topic, m.partition, m.offset, m.timestamp, m.key, m.value, m.headers
-                        )
-                if not follow:
-                    for tp in list(left):
-                        # The position also passes what no reader sees: markers, and
-                        # records of aborted transactions.
-                        if await consumer.position(tp) >= left[tp]:
-                            del left[tp]
-
-
-class _reader:  # noqa: N801  used like a function
-    """A consumer without a group, closed at the end in any case."""
-
-    def __init__(self, client: Mapping[str, Any]) -> None:
-        self._consumer = AIOKafkaConsumer(
-            **client,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            max_partition_fetch_bytes=_FETCH_BYTES,
-            fetch_max_bytes=8 * _FETCH_BYTES,
-        )
-
-    async def __aenter__(self) -> Any:
-        try:
-            await self._consumer.start()
-        except BaseException as error:
-            await self._consumer.stop()
-            if isinstance(error, KafkaError):
-                raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
-            raise
-        return self._consumer
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
-
-
-async def _ends(consumer: Any, topic: str, numbers: Collection[int]) -> dict[int, int]:
-    """Return the offsets past the last record that a reader may see now."""
-    try:
-        ends = await consumer.end_offsets([TopicPartition(topic, n) for n in numbers])
-    except KafkaError as error:
-        raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
-    return {tp.partition: offset for tp, offset in sorted(ends.items())}
+        if follow:
+            records = read_on(self.client, topic, dict.fromkeys(numbers, start))
+        else:
+            ends = await ends_of(self._appended, topic, numbers)
+            spans = {number: (start, end) for number, end in ends.items() if end > start}
+            records = read_spans(self.client, topic, spans)
+        async for record in records:
+            yield record

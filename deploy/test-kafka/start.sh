@@ -1,7 +1,7 @@
 #!/bin/sh
 # Write the broker's settings from the variables KAFKA_… (KAFKA_NODE_ID is node.id, as in
 # the public image), format its folder the first time, and become the broker.
-set -eu
+set -euf # no globbing: Java itself reads the * in the class path
 settings=/var/lib/kafka/server.properties
 env | grep '^KAFKA_' | grep -v '^KAFKA_HEAP_OPTS=' | while IFS='=' read -r name value; do
   echo "$(echo "${name#KAFKA_}" | tr 'A-Z_' 'a-z.')=$value"

@@ -145,7 +145,9 @@ def _container(image: str) -> tuple[Any, int]:
 
     # A broker tells clients its address, so the port outside is the port inside.
     port = free_port()
-    container = DockerContainer(image).with_bind_ports(port, ("127.0.0.1", port))
+    container = DockerContainer(image)
+    # Its own method for ports takes no address, and would listen on every network.
+    container.ports[f"{port}/tcp"] = ("127.0.0.1", port)
     container.with_env("CLUSTER_ID", uuid.uuid4().hex).with_env("KAFKA_HEAP_OPTS", "-Xmx1g")
     for name, value in settings(
         port=port,

@@ -27,7 +27,7 @@ _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """Kafka's first request (ApiVersions, version 0), which every broker answers."""
 
 
-class Unavailable(Exception):  # noqa: N818  an answer to "can it be had here?", not a fault
+class Unavailable(Exception):
     """This way of getting a Kafka is not to be had here; the text says why."""
 
 

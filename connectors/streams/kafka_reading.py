@@ -1,0 +1,118 @@
+"""Reading a topic of Kafka without a group: for state, for evidence, for a look."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from connectors.streams import Record, StreamsUnavailable
+
+_FETCH_BYTES = 1024 * 1024
+_TAIL_WAIT_MS = 20
+_FOLLOW_WAIT_MS = 1_000
+
+
+def new_reader(client: Mapping[str, Any], *, isolation_level: str = "read_committed") -> Any:
+    """Return a consumer without a group, not yet started."""
+    return AIOKafkaConsumer(
+        **client,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level=isolation_level,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+        fetch_max_bytes=8 * _FETCH_BYTES,
+    )
+
+
+async def ends_of(consumer: Any, topic: str, numbers: Collection[int]) -> dict[int, int]:
+    """Return where each partition ends for such a consumer.
+
+    To a ``read_uncommitted`` one that is past everything whose append was answered: the
+    broker answers a commit before it has told the partitions, so a ``read_committed`` one
+    would for a moment not see what its own process has just written.
+    """
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic, n) for n in numbers])
+    except KafkaError as error:
+        raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+    return {tp.partition: offset for tp, offset in sorted(ends.items())}
+
+
+async def read_spans(
+    client: Mapping[str, Any], topic: str, spans: Mapping[int, tuple[int, int]]
+) -> AsyncIterator[Record]:
+    """Yield what is committed from a start (inclusive) to an end (exclusive) of partitions.
+
+    An end amid open transactions is waited for: until they are committed or aborted.
+    """
+    left = {TopicPartition(topic, number): end for number, (_, end) in spans.items()}
+    starts = {number: start for number, (start, _) in spans.items()}
+    if not left:
+        return
+    async with _assigned(client, topic, starts) as consumer:
+        while left:
+            fetched = await _fetch(consumer, left, _TAIL_WAIT_MS)
+            for tp, messages in fetched.items():
+                for m in messages:
+                    if m.offset >= left[tp]:
+                        break
+                    yield _record(m)
+            for tp in list(left):
+                # The position also passes what no reader sees: the markers of
+                # transactions, and records of aborted ones.
+                if await consumer.position(tp) >= left[tp]:
+                    del left[tp]
+
+
+async def read_on(
+    client: Mapping[str, Any], topic: str, starts: Mapping[int, int]
+) -> AsyncIterator[Record]:
+    """Yield what is committed from the starts of partitions, and then as it comes."""
+    async with _assigned(client, topic, starts) as consumer:
+        while True:
+            fetched = await _fetch(consumer, (), _FOLLOW_WAIT_MS)
+            for messages in fetched.values():
+                for m in messages:
+                    yield _record(m)
+
+
+class _assigned:  # noqa: N801  used like a function
+    """A started reader of these partitions, stopped at the end in any case."""
+
+    def __init__(self, client: Mapping[str, Any], topic: str, starts: Mapping[int, int]) -> None:
+        self._consumer = new_reader(client)
+        self._starts = {TopicPartition(topic, n): start for n, start in starts.items()}
+
+    async def __aenter__(self) -> Any:
+        try:
+            await self._consumer.start()
+            self._consumer.assign(list(self._starts))
+            for tp, start in self._starts.items():
+                self._consumer.seek(tp, start)
+        except BaseException as error:
+            await self._consumer.stop()
+            if isinstance(error, KafkaError):
+                raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+            raise
+        return self._consumer
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+
+async def _fetch(
+    consumer: Any, wanted: Collection[TopicPartition], wait_ms: int
+) -> Mapping[TopicPartition, list[Any]]:
+    try:
+        fetched: Mapping[TopicPartition, list[Any]] = await consumer.getmany(
+            *wanted, timeout_ms=wait_ms
+        )
+    except KafkaError as error:
+        raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+    return fetched
+
+
+def _record(m: Any) -> Record:
+    return Record(m.topic, m.partition, m.offset, m.timestamp, m.key, m.value, m.headers)
