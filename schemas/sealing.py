@@ -125,7 +125,7 @@ class Sealer:
     child starts with a new content key; a sealer cannot be copied or pickled.
     """
 
-    def __init__(  # noqa: PLR0913  the bound things, one each
+    def __init__(  # noqa: PLR0913  who, to whom, and the limits
         self,
         sender: SigningKey,
         recipient: str,
