@@ -123,6 +123,12 @@ def test_any_text_in_place_of_a_token_is_malformed(text: str) -> None:
     assert isinstance(checked(f"{text}.{text}.{text}"), Invalid)
 
 
+@pytest.mark.parametrize("value", [None, 5, b"a.b.c", ["a"]])
+def test_what_is_not_text_is_malformed(value: Any) -> None:
+    """A control record may hold anything where the token should be."""
+    assert checked(value) == Invalid(SignatureFault.MALFORMED)
+
+
 def test_a_very_long_token_is_not_parsed() -> None:
     """A statement is about a kilobyte."""
     assert checked(signed() + "A" * 20_000) == Invalid(SignatureFault.MALFORMED)
@@ -135,6 +141,8 @@ def test_a_very_long_token_is_not_parsed() -> None:
         ({"keys": [public(OTHER_KEY)]}, SignatureFault.UNKNOWN_KEY),
         ({"keys": [{"kty": "RSA"}, {"kty": "OKP", "crv": "Ed25519"}]}, SignatureFault.UNKNOWN_KEY),
         ({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AA"}]}, SignatureFault.UNKNOWN_KEY),
+        ({"keys": [{**public(), "crv": "X25519"}]}, SignatureFault.UNKNOWN_KEY),
+        ({"keys": [{**public(), "kty": "EC"}]}, SignatureFault.UNKNOWN_KEY),
         ({"party": "childrens"}, SignatureFault.WRONG_PARTY),
         ({"type": SignatureType.REJECT}, SignatureFault.WRONG_TYPE),
         ({"subject": Subject(SUBJECT.agreement, 2, SUBJECT.sha256)}, SignatureFault.WRONG_DOCUMENT),
