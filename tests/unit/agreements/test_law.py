@@ -417,6 +417,15 @@ def test_a_list_is_not_compared_with_a_value(path: str, catalogue: Catalogue) ->
     assert "condition-misfit" not in codes(present, catalogue)
 
 
+def test_one_power_among_the_gateways_opens_social_security_data(catalogue: Catalogue) -> None:
+    """No gateway is not enough, and the others beside it do no harm."""
+    nino = changed(a_document(), {EVENTS: HOUSING, f"{ITEMS}[0].path": "mainApplicant.nino"})
+    power, other = f"{ACT}/ukpga/2012/5/section/131", f"{ACT}/ukpga/1996/52/section/213"
+    for gateways, opens in (([], False), ([other], False), ([other, power], True)):
+        given = changed(nino, {f"{PROVIDER}.gateways": gateways})
+        assert ("social-security" not in codes(given, catalogue)) is opens
+
+
 def test_a_gateway_that_was_repealed_is_found(catalogue: Catalogue) -> None:
     """Schedule 3 to the Care Act 2014 was omitted in 2022."""
     repealed = {f"{PROVIDER}.gateways": [f"{ACT}/ukpga/2014/23/schedule/3"]}
