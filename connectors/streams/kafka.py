@@ -209,10 +209,7 @@ class KafkaStreams:
             numbers = range((await self.partitions_of([topic]))[topic])
             ends = await ends_of(self._appended, topic, numbers)
             wanted = [TopicPartition(topic, number) for number in ends]
-            try:
-                found = await self._admin.list_consumer_group_offsets(group, partitions=wanted)
-            except KafkaError as error:
-                raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+            found = await self._committed(group, wanted)
             for number, end in ends.items():
                 offset = found.get(TopicPartition(topic, number))
                 start = max(0, offset.offset) if offset is not None else 0
@@ -222,6 +219,22 @@ class KafkaStreams:
                 else:
                     lag += end - start
         return lag
+
+    async def _committed(
+        self, group: str, wanted: list[TopicPartition]
+    ) -> Mapping[TopicPartition, Any]:
+        """Return the group's offsets; Kafka finds a new group's coordinator only when asked."""
+        deadline = asyncio.get_running_loop().time() + _CREATE_SECONDS
+        while True:
+            try:
+                found: Mapping[TopicPartition, Any]
+                found = await self._admin.list_consumer_group_offsets(group, partitions=wanted)
+            except KafkaError as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+                await asyncio.sleep(_CREATE_RETRY_SECONDS)
+            else:
+                return found
 
     async def _described(self) -> list[dict[str, Any]]:
         try:
