@@ -18,7 +18,7 @@ from broker.legal import to_evidence
 from broker.recording import Clause, permitted, permitted_part
 from connectors.streams import Outgoing, Record
 from schemas.events import Envelope, dataschema_of
-from schemas.sealing import BindingTemplate, Sealer
+from schemas.sealing import BindingTemplate, Sealer, bound_headers
 
 DELIVERIES: Final = "deliveries."
 _KEY_BYTES: Final = 16
@@ -63,11 +63,12 @@ class Deliveries:
         way = self._ways.get((permit.candidate, permit.view.fingerprint)) or self._way(
             permit, envelope
         )
-        sealed = way.sealer.seal(permit.cut.framed, way.binding.aad(envelope.id))
         headers = [
             pair if pair[0] != "ce_dataschema" else way.schema_header for pair in record.headers
         ]
         headers += way.flow_headers
+        aad = way.binding.aad(envelope.id, bound_headers(headers))
+        sealed = way.sealer.seal(permit.cut.framed, aad)
         # Under a key of the recipient's own: two recipients cannot join what they received.
         key = hmac.digest(way.key, subject, "sha256")[:_KEY_BYTES]
         disclosure = permit.cut.disclosure

@@ -26,7 +26,7 @@ from schemas.errors import RejectedInput
 from schemas.events import Event, Routing, read_delivery
 from schemas.framing import unframe
 from schemas.keys import SealingKey, VerifyingKey
-from schemas.sealing import Binding, Opener
+from schemas.sealing import Binding, Opener, bound_headers
 
 OnUnopened = Callable[[Unopened], None]
 """Called with each delivery that did not open, before the group passes it."""
@@ -214,6 +214,7 @@ class Subscriber:
             agreement=routing.agreement,
             version=routing.version,
             flow=routing.flow,
+            headers=bound_headers(record.headers),
         )
         return self._opener.open(record.value or b"", binding.to_aad())
 

@@ -68,11 +68,13 @@ def read_envelope(headers: Iterable[tuple[str, bytes]]) -> Envelope:
 
 
 def unique(headers: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
-    """Return the headers by name, none of them twice."""
+    """Return the headers by name, none of them twice and each with a value."""
     pairs = headers if isinstance(headers, (list, tuple)) else list(headers)
     found = dict(pairs)
     if len(found) != len(pairs):
         raise BadEnvelope("a header appears twice")
+    if None in found.values():  # Kafka allows it, whatever the type says
+        raise BadEnvelope("a header has no value")
     return found
 
 

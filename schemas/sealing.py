@@ -31,7 +31,15 @@ from schemas.wrapping import (
     wrap_content_key,
 )
 
-__all__ = ["Binding", "BindingTemplate", "DoesNotOpen", "Opener", "Sealer", "SenderLookup"]
+__all__ = [
+    "Binding",
+    "BindingTemplate",
+    "DoesNotOpen",
+    "Opener",
+    "Sealer",
+    "SenderLookup",
+    "bound_headers",
+]
 
 MAX_AGE_SECONDS: Final = 3600.0
 MAX_RECORDS: Final = 5_000_000
@@ -52,7 +60,9 @@ _ENC_STRUCTURE: Final = b"\x83\x67Encrypt\x43\xa1\x01\x03"  # RFC 9052 §5.3
 class Binding:
     """What a sealed record is for; none of it can change without the record not opening.
 
-    From publisher to broker there is no agreement: "", version 0 and flow "".
+    From publisher to broker there is no agreement: "", version 0 and flow "". Nor are
+    its headers bound here: the publisher's signature covers them. A delivery has no
+    other signature, so all of its headers are (`bound_headers`).
     """
 
     recipient: str
@@ -63,9 +73,10 @@ class Binding:
     agreement: str = ""
     version: int = 0
     flow: str = ""
+    headers: bytes = b""
 
     def to_aad(self) -> bytes:
-        """Return the ``external_aad``: a deterministic CBOR array, the event's id last."""
+        """Return the ``external_aad``: a deterministic CBOR array, event id and headers last."""
         return BindingTemplate(
             self.recipient,
             self.topic,
@@ -74,7 +85,15 @@ class Binding:
             agreement=self.agreement,
             version=self.version,
             flow=self.flow,
-        ).aad(self.event_id)
+        ).aad(self.event_id, self.headers)
+
+
+def bound_headers(headers: Iterable[tuple[str, bytes]]) -> bytes:
+    """Return a delivery's headers as they are bound: ``name=value`` in order, 00 between two.
+
+    A value with a zero byte in it is none that a delivery may have (`read_delivery`).
+    """
+    return b"\x00".join([name.encode() + b"=" + value for name, value in headers])
 
 
 class BindingTemplate:
@@ -103,14 +122,15 @@ class BindingTemplate:
             version,
             flow,
         ]
-        # An array of nine whose last element, the event's id, is appended by aad().
-        self._start = b"\x89" + cbor2.dumps(bound, canonical=True)[1:]
+        # An array of ten whose last two, event id and headers, are appended by aad().
+        self._start = b"\x8a" + cbor2.dumps(bound, canonical=True)[1:]
 
-    def aad(self, event_id: str) -> bytes:
-        """Return the ``external_aad`` for one event."""
+    def aad(self, event_id: str, headers: bytes = b"") -> bytes:
+        """Return the ``external_aad`` for one event; ``headers`` as `bound_headers` gives them."""
         raw = event_id.encode()
-        n = len(raw)
-        return self._start + (TEXT_HEADS[n] if n < TABLED else head(TEXT, n)) + raw
+        n, m = len(raw), len(headers)
+        id_head = TEXT_HEADS[n] if n < TABLED else head(TEXT, n)
+        return b"".join((self._start, id_head, raw, head(BYTES, m), headers))
 
 
 class Sealer:

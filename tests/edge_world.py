@@ -23,7 +23,7 @@ from schemas.control import Kind, Party, document_key, sign_document
 from schemas.events import dataschema_of, read_envelope
 from schemas.framing import frame, unframe
 from schemas.keys import SealingKey, SigningKey, Suite
-from schemas.sealing import Binding, Opener, Sealer
+from schemas.sealing import Binding, Opener, Sealer, bound_headers
 from schemas.signing import Verified, Verifier
 
 TRUST = "anytown-nhs-trust"
@@ -166,6 +166,7 @@ class World:
                 agreement=AGREEMENT,
                 version=3,
                 flow="access",
+                headers=bound_headers(headers.items()),
             )
             _, start = unframe(payload)
             sealed = sealer.seal(frame(view, payload[start:]), binding.to_aad())

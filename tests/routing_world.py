@@ -37,7 +37,7 @@ from schemas.catalogue import Catalogue, shipped
 from schemas.events import Event, read_envelope
 from schemas.framing import frame
 from schemas.keys import SealingKey, SigningKey, Suite
-from schemas.sealing import Binding, Opener, Sealer
+from schemas.sealing import Binding, Opener, Sealer, bound_headers
 from schemas.signing import Entry, new_salt, sign_batch
 
 NOON_MS = to_us(NOON) // 1000
@@ -208,6 +208,7 @@ class RoutingWorld:
         binding = Binding(
             party, delivery.topic, event.id, event.type, said["ce_dataschema"],
             said["ce_agreementid"], int(said["ce_agreementversion"]), said["ce_flowid"],
+            bound_headers(delivery.headers),
         )  # fmt: skip
         sender = self.keys.signing[0].public
         opener = Opener([sealing_key(party)], {sender.kid: sender}.get)

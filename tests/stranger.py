@@ -102,6 +102,7 @@ def external_aad(bound: dict[str, Any]) -> bytes:
             "concordat-binding-v1", bound["recipient"], bound["topic"], bound["event_type"],
             bound["dataschema"], bound["agreement"], bound["version"], bound["flow"],
             bound["event_id"],
+            b"\x00".join(f"{name}={value}".encode() for name, value in bound["headers"]),
         ]
     )  # fmt: skip
 

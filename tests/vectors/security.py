@@ -29,7 +29,7 @@ from vectors.material import (
 from schemas import merkle, wrapping
 from schemas.control import document_key, sign_document
 from schemas.keys import SealingKey, SigningKey, Suite
-from schemas.sealing import Binding
+from schemas.sealing import Binding, bound_headers
 from schemas.signing import SALT_BYTES, Entry, event_leaf, root_message, sign_batch
 
 # The inputs of Certificate Transparency's own tests of RFC 6962 hashing.
@@ -136,12 +136,23 @@ def sealed() -> dict[str, Any]:
     )
 
 
+AGREEMENT = "https://sharing.example.gov.uk/agreements/discharge"
+DELIVERY_HEADERS = [
+    *HEADERS,
+    ("ce_agreementid", AGREEMENT.encode()),
+    ("ce_agreementversion", b"3"),
+    ("ce_flowid", b"discharge-notice"),
+    ("ce_purpose", b"assess-care-needs"),
+]
+
+
 def _sealed(suite: Suite, *, delivery: bool) -> dict[str, Any]:
+    headers = DELIVERY_HEADERS if delivery else []
     if delivery:
         binding = Binding(
             RECIPIENT, f"deliveries.{RECIPIENT}", EVENT_ID, EVENT_TYPE, DATASCHEMA,
-            agreement="https://sharing.example.gov.uk/agreements/discharge", version=3,
-            flow="discharge-notice",
+            agreement=AGREEMENT, version=3, flow="discharge-notice",
+            headers=bound_headers(headers),
         )  # fmt: skip
         sender, recipient = BROKER_KEY, RECIPIENT_SEALING[suite]
     else:
@@ -161,7 +172,8 @@ def _sealed(suite: Suite, *, delivery: bool) -> dict[str, Any]:
         "suite": suite.label,
         "sender_key": sender.public.to_jwk(),
         "recipient_kid": recipient.kid,
-        "binding": {slot: getattr(binding, slot) for slot in binding.__slots__},
+        "binding": {slot: getattr(binding, slot) for slot in binding.__slots__}
+        | {"headers": pairs(headers)},
         "external_aad": aad.hex(),
         "enc_structure": enc_structure.hex(),
         "content_key": content_key.hex(),

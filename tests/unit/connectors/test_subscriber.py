@@ -143,13 +143,18 @@ async def test_a_caller_that_stops_early_is_given_its_last_batch_again(world: Wo
         ("ce_agreementid", b"https://sharing.example.gov.uk/agreements/other"),
         ("ce_agreementversion", b"4"),
         ("ce_flowid", b"other"),
+        ("ce_purpose", b"other"),
+        ("ce_source", b"urn:concordat:party:anytown-housing"),
+        ("ce_time", b"2026-04-01T09:30:00.000Z"),
+        ("ce_occurredat", b"2026-04-01T09:30:00.000Z"),
+        ("ce_retractsid", b"00000000-0000-5000-8000-000000000000"),
         ("ce_invented", b"x"),
         ("ce_agreementversion", b"no number"),
         ("ce_id", b"not an id"),
     ],
 )
 async def test_a_delivery_whose_headers_were_changed_is_reported_and_passed(
-    world: World, name: str, value: bytes
+    world: World, name: str, value: Any
 ) -> None:
     """It is told with place and code; the delivery after it comes all the same."""
     delivery, *_ = await some_deliveries(world)

@@ -270,3 +270,10 @@ def test_made_up_values_do_not_fill_the_memory() -> None:
         read_envelope(headers_with(ce_source=b"urn:concordat:party:p%d" % number))
     assert len(envelopes._PARTIES) <= envelopes._PARTIES.limit
     assert read_envelope(headers_with()).publisher == "rotherham-council"
+
+
+@pytest.mark.parametrize("read", [read_envelope, read_delivery])
+def test_a_header_without_a_value_is_refused(read: Any) -> None:
+    """Kafka lets a header be null: that is no way to stop a reader."""
+    with pytest.raises(BadEnvelope, match="no value"):
+        read([("ce_id", None)])

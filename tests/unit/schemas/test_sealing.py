@@ -19,6 +19,7 @@ from schemas.sealing import (
     DoesNotOpen,
     Opener,
     Sealer,
+    bound_headers,
 )
 from schemas.wrapping import wrap_content_key
 
@@ -34,6 +35,7 @@ BINDING = Binding(
     agreement="https://sharing.example.gov.uk/agreements/homelessness",
     version=3,
     flow="duty-to-refer",
+    headers=b"ce_id=5f0c7a52-6a0e-5d3c-9a64-0d1f2b3c4d5e",
 )
 AAD = BINDING.to_aad()
 PREFIX_BYTES, NONCE_BYTES = 10, 12
@@ -104,15 +106,13 @@ def test_a_sealed_record_can_be_neither_cut_nor_extended() -> None:
 
 @pytest.mark.parametrize("bound", [*Binding.__slots__])
 def test_nothing_that_is_bound_can_change(bound: str) -> None:
-    """Recipient, topic, event id, type, schema, agreement, version and flow."""
+    """Recipient, topic, event id, type, schema, agreement, version, flow and headers."""
     sealed = a_sealer().seal(b"plaintext", AAD)
     opener = an_opener()
     assert opener.open(sealed, BINDING.to_aad()) == b"plaintext"
-    other = 4 if bound == "version" else "another"
-    with pytest.raises(DoesNotOpen):
-        opener.open(sealed, replace(BINDING, **{bound: other}).to_aad())
-    with pytest.raises(DoesNotOpen):
-        opener.open(sealed, replace(BINDING, **{bound: 0 if bound == "version" else ""}).to_aad())
+    for other in {"version": (4, 0), "headers": (b"x=1", b"")}.get(bound, ("another", "")):
+        with pytest.raises(DoesNotOpen):
+            opener.open(sealed, replace(BINDING, **{bound: other}).to_aad())
 
 
 def test_bound_things_do_not_run_into_each_other() -> None:
@@ -130,6 +130,7 @@ def test_the_binding_is_the_cbor_that_the_page_gives() -> None:
             [
                 "concordat-binding-v1", binding.recipient, binding.topic, binding.event_type,
                 binding.dataschema, binding.agreement, binding.version, binding.flow, event_id,
+                binding.headers,
             ],
             canonical=True,
         )  # fmt: skip
@@ -368,3 +369,17 @@ def test_the_overhead_is_what_the_page_says() -> None:
     """Bytes added to a record of a kilobyte, for those who plan storage."""
     sizes = {suite: len(a_sealer(suite).seal(bytes(1024), AAD)) - 1024 for suite in Suite}
     assert sizes == {Suite.X_WING: 1387, Suite.X25519: 298}
+
+
+def test_any_change_to_a_delivery_s_headers_keeps_it_from_opening() -> None:
+    """A delivery has no signature of its own: what its headers say is bound to the seal."""
+    headers = [("ce_id", b"1"), ("ce_retractsid", b"2"), ("ce_purpose", b"care")]
+    for changed in (
+        [*headers[:2], ("ce_purpose", b"fraud")],
+        headers[:2],
+        [*headers, ("ce_sequence", b"1")],
+        [headers[0], ("ce_correlationid", b"2"), headers[2]],
+        [headers[1], headers[0], headers[2]],
+    ):
+        one, other = (replace(BINDING, headers=bound_headers(h)) for h in (headers, changed))
+        assert one.to_aad() != other.to_aad()

@@ -1,6 +1,7 @@
 """The test vectors: the files are what the script writes, and the product reads them so."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from vectors import write
 from schemas import merkle
 from schemas.control import open_document, parse_document_key
 from schemas.keys import BadSignature, SealingKey, SigningKey, VerifyingKey
-from schemas.sealing import Binding, DoesNotOpen, Opener
+from schemas.sealing import Binding, DoesNotOpen, Opener, bound_headers
 from schemas.signing import Verifier
 
 
@@ -75,11 +76,14 @@ def test_the_sealed_records_open() -> None:
         sender = VerifyingKey.from_jwk(record["sender_key"])
         opener = Opener(keys, {sender.kid: sender}.get)
         sealed = bytes.fromhex(record["sealed"])
-        binding = Binding(**record["binding"])
+        headers = bound_headers(
+            (name, value.encode()) for name, value in record["binding"]["headers"]
+        )
+        binding = Binding(**{**record["binding"], "headers": headers})
         assert binding.to_aad().hex() == record["external_aad"]
         assert opener.open(sealed, binding.to_aad()).hex() == record["plaintext"]
         with pytest.raises(DoesNotOpen):
-            opener.open(sealed, Binding(**{**record["binding"], "event_id": "x"}).to_aad())
+            opener.open(sealed, replace(binding, event_id="x").to_aad())
 
 
 def test_the_control_documents_open() -> None:
