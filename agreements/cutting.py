@@ -124,7 +124,7 @@ class _Writer:
         if isinstance(part, Branch):
             return None
         if isinstance(part, Elements):
-            return self._elements(part)
+            return self._elements(part, in_list=in_list)
         if part.shaped is None and part.identifier is None:
             if not in_list:
                 self._copied(part)
@@ -192,8 +192,11 @@ class _Writer:
         self.line(f"if s is None: {withhold}; w |= {bit}")
         self.line(f"else: {made} = {wrap}s")
 
-    def _elements(self, part: Elements) -> str:
-        """A list of records: one block with each element cut by a function of its own."""
+    def _elements(self, part: Elements, *, in_list: bool) -> str:
+        """A list of records: one block with each element cut by a function of its own.
+
+        What is absent is noted outside lists only: one element has it, the next has not.
+        """
         inner = _Writer(self.omissions, self.names)
         expressions = inner.parts(part.parts, in_list=True)
         function = self.name("F", None)
@@ -207,7 +210,7 @@ class _Writer:
         i = part.slot.index
         made = f"v{i}"
         absent = 0
-        for leaf in leaves(part.parts):
+        for leaf in () if in_list else leaves(part.parts):
             absent |= self.omissions.bit(leaf.item.path, ABSENT)
         self.line(f"{made} = d[o[{i}]:o[{i + 1}]]")
         self.line(f"if not {made}: w |= {absent}")
