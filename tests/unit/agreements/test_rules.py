@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from deciding_world import (
@@ -24,7 +24,7 @@ from deciding_world import (
     subject_of,
 )
 
-from agreements.candidates import to_us
+from agreements.candidates import from_us, to_us
 from agreements.deciding import NO_CANDIDATE, Deny, Permit, Refusal, decide
 from agreements.rules import Compiler, Rules
 from agreements.signatures import SignatureType, sign_agreement
@@ -446,3 +446,38 @@ def test_view_schemas_on_the_topic_are_nothing_to_the_rules() -> None:
     world = a_world()
     world.put(document_key(Kind.SCHEMA, "00ff"), {"fingerprint": "00ff"})
     assert world.rules().rejected == ()
+
+
+def test_checks_that_have_passed_for_good_are_not_asked_again() -> None:
+    """What only looks at the candidate is settled; with an objection three more are asked."""
+    world = a_world()
+    assert len(world.candidate().tests) == 4
+    world.objection("1", subject="00")
+    assert len(world.candidate().tests) == 5
+    asked = a_flow(max_age="P1D", when=[{"item": "sex", "present": True}])
+    assert len(a_world(an_agreement(asked)).candidate().tests) == 6
+    assert len(a_world(without=[HEALTH]).candidate().tests) == 4
+    suspended = a_world()
+    suspended.party(HEALTH, revision=2, state="suspended", purposes=[])
+    suspended.sign(an_agreement(), HEALTH, type="revoke")
+    assert len(suspended.candidate().tests) == 7
+
+
+def test_the_version_before_ends_exactly_when_the_next_begins() -> None:
+    """Neither both nor none of them at any moment."""
+    world = a_world()
+    started = {"starts_at": "2026-05-25", "ends_at": "2028-04-01"}
+    world.agree(an_agreement(version=2, effective=started))
+    rules = world.rules()
+    first, second = rules.candidates(COUNCIL, PLACEMENT)
+    begins = to_us(datetime.fromisoformat("2026-05-25T00:00:00Z"))
+    event = an_event(occurred_at=from_us(begins))
+    for at, expected in ((begins - 1, (first,)), (begins, (second,))):
+        assert rules.candidates(COUNCIL, PLACEMENT, at=at) == expected
+        assert isinstance(decide(event, expected[0], at=at), Permit)
+    late = decide(event, first, at=begins)
+    early = decide(event, second, at=begins - 1)
+    assert [one.reason for one in (late, early) if isinstance(one, Deny)] == [
+        Refusal.SUPERSEDED,
+        Refusal.NOT_YET_IN_FORCE,
+    ]
