@@ -95,6 +95,7 @@ class SchemeFolder:
             self.control(),
             group=settings.group,
             max_records=settings.max_records,
+            session_seconds=settings.session_seconds,
             progress=progress,
         )
 

@@ -36,6 +36,7 @@ class RouterService:
         *,
         group: str = "router",
         max_records: int = 2000,
+        session_seconds: float = 10.0,
         progress: Progress | None = None,
     ) -> None:
         self._streams = streams
@@ -43,6 +44,7 @@ class RouterService:
         self._control = control
         self._group_name = group
         self._max_records = max_records
+        self._session_seconds = session_seconds
         self._progress = progress
         self._stopping = asyncio.Event()
         self._commits: set[asyncio.Task[None]] = set()
@@ -79,6 +81,7 @@ class RouterService:
             topics,
             max_records=self._max_records,
             on_assigned=self._on_assigned,
+            session_timeout=self._session_seconds,
         ) as group:
             log.info("routing", topics=len(topics))
             while True:

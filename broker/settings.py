@@ -44,6 +44,8 @@ class RouterSettings(_Section):
     group: str = "router"
     max_records: int = Field(default=2000, ge=1, le=50_000)
     """Records of one partition in a batch, which is one transaction."""
+    session_seconds: float = Field(default=10.0, ge=1.0, le=300.0)
+    """How long the partitions of a router that died wait for another to take them."""
 
 
 class LogSettings(_Section):
