@@ -115,6 +115,15 @@ def test_a_public_jwk_that_is_not_a_key_of_ours_is_refused(change: dict[str, obj
     assert caught.value.code == "bad-key"
 
 
+def test_a_jwk_has_one_way_to_be_written() -> None:
+    """Bits behind the end of the key would give it a second form."""
+    jwk = SigningKey(b"\x01" * 32).public.to_jwk()
+    last = jwk["x"][-1]
+    loose = {"kty": "OKP", "crv": "Ed25519", "x": jwk["x"][:-1] + chr(ord(last) + 1)}
+    with pytest.raises(BadKey):
+        VerifyingKey.from_jwk(loose)
+
+
 @SUITES
 def test_a_sealing_jwk_that_is_not_a_key_of_ours_is_refused(suite: Suite) -> None:
     """A private member in a public key, another key's public half, another algorithm."""

@@ -6,6 +6,7 @@ import cbor2
 import pytest
 
 from schemas import merkle
+from schemas.cbor import BYTES, head
 from schemas.keys import SigningKey, VerifyingKey
 from schemas.signing import (
     MAX_BATCH,
@@ -190,6 +191,44 @@ def test_only_the_shortest_encoding_is_read() -> None:
     for longer in (b"\x58\x07", b"\x59\x00\x07", b"\x5a\x00\x00\x00\x07"):
         with pytest.raises(BadSignature):
             verify(a_verifier(), plaintext[: -len(tail)] + longer + tail[1:])
+
+
+def _by_hand(*, at_ms: int, size: int, siblings: int) -> bytes:
+    """Return record 0 of a batch that was never made, with a true signature over its root."""
+    path = [bytes([number]) * 32 for number in range(siblings)]
+    root = merkle.root_from_path(event_leaf(an_entry()), 0, size, path)
+    assert root is not None
+    signature = KEY.sign(root_message(PUBLISHER, at_ms, size, root))
+    [plaintext] = signed(1)
+    shared = plaintext[:48] + at_ms.to_bytes(8) + b"\x58\x40" + signature
+    place = b"\x48" + bytes(4) + size.to_bytes(4)
+    length = 32 * siblings
+    return (
+        shared + place + head(BYTES, length) + b"".join(path)
+        + b"\x47payload\x50" + an_entry().salt
+    )  # fmt: skip
+
+
+def test_a_batch_made_by_hand_is_held_to_the_same_limits() -> None:
+    """A publisher's own client cannot make larger batches or write times in another way."""
+    fits = _by_hand(at_ms=NOON_MS, size=MAX_BATCH, siblings=16)
+    assert verify(a_verifier(), fits) == event_leaf(an_entry())
+    for wrong in (
+        _by_hand(at_ms=NOON_MS, size=MAX_BATCH + 1, siblings=17),
+        _by_hand(at_ms=NOON_MS // 1000, size=2, siblings=1),
+    ):
+        with pytest.raises(BadSignature):
+            verify(a_verifier(), wrong)
+
+
+def test_the_length_of_a_path_is_read_in_its_shortest_form_only() -> None:
+    """It is not part of what is signed, so it is held to one form here."""
+    plaintext = _by_hand(at_ms=NOON_MS, size=2, siblings=1)
+    assert verify(a_verifier(), plaintext) == event_leaf(an_entry())
+    at = plaintext.index(b"\x58\x20" + bytes(32))
+    for longer in (b"\x59\x00\x20", b"\x5a\x00\x00\x00\x20"):
+        with pytest.raises(BadSignature):
+            verify(a_verifier(), plaintext[:at] + longer + plaintext[at + 2 :])
 
 
 def test_an_unknown_key_is_told_from_a_bad_signature() -> None:
