@@ -285,12 +285,7 @@ def open_streams(
     if parts.scheme == "kafka" and parts.netloc:
         from connectors.streams.kafka import KafkaStreams
 
-        streams = KafkaStreams(parts.netloc, max_record_bytes=max_record_bytes)
-        if not namespace:
-            return streams
-        from connectors.streams.namespaced import NamespacedStreams
-
-        return NamespacedStreams(streams, namespace)
+        return KafkaStreams(parts.netloc, namespace=namespace, max_record_bytes=max_record_bytes)
     raise UnknownStreams(
         "the address of the streams has the form sqlite:PATH or kafka://HOST:PORT[,HOST:PORT]"
     )

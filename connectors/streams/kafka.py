@@ -27,15 +27,16 @@ from connectors.streams import (
 )
 from connectors.streams.kafka_group import KafkaGroup
 from connectors.streams.kafka_reading import ends_of, new_reader, read_on, read_spans
-from connectors.streams.kafka_transactions import Transactions
+from connectors.streams.kafka_topics import describe, limits_of, until_led
+from connectors.streams.kafka_transactions import Topic, Transactions
 
 _REPLICAS = 3
 """Copies of each record, where there are as many brokers."""
 
-_CREATE_SECONDS = 30.0
-_CREATE_RETRY_SECONDS = 0.05
+_ANSWER_SECONDS = 30.0
+_RETRY_SECONDS = 0.05
 _APPEND_SECONDS = 60.0
-_DECIDE_RETRY_SECONDS = 0.01
+_DECIDE_SECONDS = 0.01
 _COUNTED_LAG = 1_000
 """Up to here a lag is counted by reading; beyond, markers of transactions do not matter."""
 
@@ -43,6 +44,8 @@ _COUNTED_LAG = 1_000
 class KafkaStreams:
     """Streams on the brokers at ``servers`` (``host:port[,host:port…]``).
 
+    With a ``namespace``, topics and groups are called ``<namespace>.<name>`` on the
+    brokers, so that schemes share a cluster; callers see the names without it.
     ``security`` goes to the client as it is (``security_protocol``, ``ssl_context``,
     ``sasl_…``).
     """
@@ -51,6 +54,7 @@ class KafkaStreams:
         self,
         servers: str,
         *,
+        namespace: str = "",
         max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES,
         security: Mapping[str, Any] | None = None,
     ) -> None:
@@ -60,7 +64,8 @@ class KafkaStreams:
             "retry_backoff_ms": 50,
             **(security or {}),
         }
-        self._partitions: dict[str, int] = {}
+        self._prefix = f"{namespace}." if namespace else ""
+        self._topics: dict[str, Topic] = {}
         self._appending = asyncio.Lock()
         self._appender: Transactions | None = None
         self._appender_id = f"concordat-append-{uuid.uuid4().hex}"
@@ -101,7 +106,7 @@ class KafkaStreams:
             replicas = min(_REPLICAS, len(cluster["brokers"]))
             new = [
                 NewTopic(
-                    name,
+                    self.outward(name),
                     number,
                     replicas,
                     topic_configs={"cleanup.policy": "compact"} if name in compacted else {},
@@ -117,42 +122,58 @@ class KafkaStreams:
                 raise StreamsUnavailable(
                     f"Kafka did not create the topic {name}: {problem.__name__}"
                 )
-        await self._until_led(partitions.keys())
+        await until_led(self._admin, [self.outward(name) for name in partitions])
 
     async def topics(self) -> Mapping[str, int]:
-        """See the port."""
+        """See the port; topics of other namespaces are not seen."""
         return {
-            topic["topic"]: len(topic["partitions"])
-            for topic in await self._described()
-            if not topic["is_internal"]
+            self.inward(topic["topic"]): len(topic["partitions"])
+            for topic in await describe(self._admin)
+            if topic["topic"].startswith(self._prefix) and not topic["is_internal"]
         }
 
-    async def partitions_of(self, names: Collection[str]) -> Mapping[str, int]:
-        """Return the number of partitions of at least these topics.
+    def outward(self, name: str) -> str:
+        """Return what a topic or group is called on the brokers."""
+        return self._prefix + name
+
+    def inward(self, name: str) -> str:
+        """Return what callers call a topic or group of the brokers."""
+        return name.removeprefix(self._prefix)
+
+    async def topics_of(self, names: Collection[str]) -> Mapping[str, Topic]:
+        """Return what the brokers say of at least these topics, by the callers' names.
 
         Raises:
             UnknownTopic: one of them does not exist.
         """
-        if any(name not in self._partitions for name in names):
+        new = [name for name in names if name not in self._topics]
+        if new:
+            known = await self.topics()
+            for name in new:
+                if not known.get(name):
+                    raise UnknownTopic(f"the topic {name} does not exist")
+            limits = await limits_of(self._admin, [self.outward(name) for name in new])
             # INVARIANT: a topic keeps its partitions while a process runs, so that a
             # key stays where it is.
-            self._partitions = {**await self.topics(), **self._partitions}
-            for name in names:
-                if not self._partitions.get(name):
-                    raise UnknownTopic(f"the topic {name} does not exist")
-        return self._partitions
+            for name in new:
+                self._topics[name] = Topic(
+                    self.outward(name),
+                    known[name],
+                    limits.get(self.outward(name), self.max_record_bytes),
+                )
+        return self._topics
 
     async def append(self, outgoing: Sequence[Outgoing]) -> None:
         """See the port."""
         if not outgoing:
             return
-        partitions = await self.partitions_of({record.topic for record in outgoing})
+        topics = await self.topics_of({record.topic for record in outgoing})
         async with self._appending:
             if self._appender is None:
                 self._appender = await Transactions.start(
                     self.client, self._appender_id, max_record_bytes=self.max_record_bytes
                 )
-            built = self._appender.build(outgoing, partitions)
+            built = self._appender.build(outgoing, topics)
             try:
                 async with asyncio.timeout(_APPEND_SECONDS):
                     await self._appender.commit(built)
@@ -173,13 +194,13 @@ class KafkaStreams:
 
     async def end(self, topic: str) -> Mapping[int, int]:
         """See the port."""
-        numbers = range((await self.partitions_of([topic]))[topic])
-        ends = await ends_of(self._appended, topic, numbers)
+        name, partitions, _ = (await self.topics_of([topic]))[topic]
+        ends = await ends_of(self._appended, name, range(partitions))
         while True:
-            decided = await ends_of(self._decided, topic, numbers)
+            decided = await ends_of(self._decided, name, range(partitions))
             if all(decided[number] >= end for number, end in ends.items()):
                 return ends
-            await asyncio.sleep(_DECIDE_RETRY_SECONDS)
+            await asyncio.sleep(_DECIDE_SECONDS)
 
     def group(  # noqa: PLR0913  the port's knobs
         self,
@@ -204,14 +225,14 @@ class KafkaStreams:
 
     async def lag(self, group: str, topics: Sequence[str]) -> int:
         """See the port."""
+        known = await self.topics_of(topics)
         lag = 0
         for topic in topics:
-            numbers = range((await self.partitions_of([topic]))[topic])
-            ends = await ends_of(self._appended, topic, numbers)
-            wanted = [TopicPartition(topic, number) for number in ends]
-            found = await self._committed(group, wanted)
+            name, partitions, _ = known[topic]
+            ends = await ends_of(self._appended, name, range(partitions))
+            found = await self._committed(group, [TopicPartition(name, n) for n in ends])
             for number, end in ends.items():
-                offset = found.get(TopicPartition(topic, number))
+                offset = found.get(TopicPartition(name, number))
                 start = max(0, offset.offset) if offset is not None else 0
                 if 0 < end - start <= _COUNTED_LAG:
                     reading = self.read(topic, partition=number, start=start)
@@ -224,53 +245,30 @@ class KafkaStreams:
         self, group: str, wanted: list[TopicPartition]
     ) -> Mapping[TopicPartition, Any]:
         """Return the group's offsets; Kafka finds a new group's coordinator only when asked."""
-        deadline = asyncio.get_running_loop().time() + _CREATE_SECONDS
+        deadline = asyncio.get_running_loop().time() + _ANSWER_SECONDS
         while True:
             try:
                 found: Mapping[TopicPartition, Any]
-                found = await self._admin.list_consumer_group_offsets(group, partitions=wanted)
+                found = await self._admin.list_consumer_group_offsets(
+                    self.outward(group), partitions=wanted
+                )
             except KafkaError as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
-                await asyncio.sleep(_CREATE_RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
             else:
                 return found
-
-    async def _described(self) -> list[dict[str, Any]]:
-        try:
-            found: list[dict[str, Any]] = await self._admin.describe_topics()
-        except KafkaError as error:
-            raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
-        return found
-
-    async def _until_led(self, names: Collection[str]) -> None:
-        """Wait until the brokers know the topics, and a leader for each partition.
-
-        The answer to "create" comes from the controller, before the brokers know.
-        """
-        deadline = asyncio.get_running_loop().time() + _CREATE_SECONDS
-        while True:
-            led = {
-                topic["topic"]
-                for topic in await self._described()
-                if all(partition["leader"] >= 0 for partition in topic["partitions"])
-            }
-            if led.issuperset(names):
-                return
-            if asyncio.get_running_loop().time() > deadline:
-                raise StreamsUnavailable("Kafka has no leaders for the topics that it created")
-            await asyncio.sleep(_CREATE_RETRY_SECONDS)
 
     async def _read(
         self, topic: str, *, partition: int | None, start: int, follow: bool
     ) -> AsyncIterator[Record]:
-        known = await self.partitions_of([topic])
-        numbers = range(known[topic]) if partition is None else [partition]
+        name, partitions, _ = (await self.topics_of([topic]))[topic]
+        numbers = range(partitions) if partition is None else [partition]
         if follow:
-            records = read_on(self.client, topic, dict.fromkeys(numbers, start))
+            records = read_on(self.client, name, dict.fromkeys(numbers, start))
         else:
-            ends = await ends_of(self._appended, topic, numbers)
+            ends = await ends_of(self._appended, name, numbers)
             spans = {number: (start, end) for number, end in ends.items() if end > start}
-            records = read_spans(self.client, topic, spans)
+            records = read_spans(self.client, name, spans)
         async for record in records:
-            yield record
+            yield record if name == topic else record._replace(topic=topic)

@@ -1,35 +1,16 @@
-"""A member of a group on Kafka.
+"""A member of a group on Kafka: reading, and committing what came of it.
 
-aiokafka sends no group generation with a transaction's offsets (its issue 844), so
-Kafka cannot tell by itself that a commit comes from a member whose partitions have
-moved. Hence a transactional producer for each partition, whose id is made of group,
-topic and partition. The order on assignment is what keeps a stale member out:
-
-1. start the producer: Kafka fences the former one and ends its open transaction;
-2. only then read the committed offset, which can no longer move without us;
-3. seek to it, and only then hand out records.
-
-A partition that was lost and won again is a new assignment with a new producer.
+Which partitions it holds, and how a stale member is kept out, is in ``kafka_holding``.
 """
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import (
-    ConsumerStoppedError,
-    IllegalOperation,
-    IllegalStateError,
-    KafkaError,
-    ProducerFenced,
-)
+from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError, ProducerFenced
 
 from connectors.streams import (
     OPEN_BATCHES,
@@ -41,6 +22,7 @@ from connectors.streams import (
     Record,
     StreamsUnavailable,
 )
+from connectors.streams.kafka_holding import Held, Holding
 from connectors.streams.kafka_transactions import TRANSACTION_TIMEOUT_MS, Transactions
 
 if TYPE_CHECKING:
@@ -49,9 +31,6 @@ if TYPE_CHECKING:
 _COMMIT_SECONDS = TRANSACTION_TIMEOUT_MS / 1000 + 20
 """After the transaction's own timeout the broker has given it up, whatever we think."""
 
-_REVOKE_SECONDS = 5.0
-"""How long a rebalance waits for a commit that is under way."""
-
 _RETRY_SECONDS = 0.5
 _FETCH_WAIT_MS = 100
 """aiokafka has one fetch in flight for a broker, so a fetch that waits for idle
@@ -59,36 +38,6 @@ partitions keeps a busy one waiting: not longer than this."""
 
 _FETCH_BYTES = 16 * 1024 * 1024
 """Of all partitions together in one answer, whatever their number."""
-
-_assignments = count(1)
-
-
-@dataclass(slots=True, eq=False)
-class _Held:
-    """A partition that this member holds since one assignment."""
-
-    tp: TopicPartition
-    assignment: int = field(default_factory=lambda: next(_assignments))
-    transactions: Transactions | None = None
-    is_ready: bool = False
-    is_open: bool = False
-    waiting: deque[Batch] = field(default_factory=deque)
-    """Read already, to be given out before more is read."""
-    records: int = 0
-    """How many records are open or waiting."""
-    committing: "asyncio.Future[None] | None" = None
-    preparing: "asyncio.Task[None] | None" = None
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    def __init__(self, group: "KafkaGroup") -> None:
-        self._group = group
-
-    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        await self._group.lose(revoked)
-
-    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        self._group.gain(assigned)
 
 
 class KafkaGroup:
@@ -113,17 +62,14 @@ class KafkaGroup:
         self._most_records = OPEN_BATCHES * max_records
         self._on_assigned = on_assigned
         self._session_timeout = session_timeout
-        self._held: dict[TopicPartition, _Held] = {}
-        self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._holding = Holding(self._start_transactions, self._announce)
         self._closed = False
-        self._failure: BaseException | None = None
 
     async def __aenter__(self) -> Self:
-        await self._streams.partitions_of(self._topics)
+        await self._streams.topics_of(self._topics)
         self._consumer = AIOKafkaConsumer(
             **self._streams.client,
-            group_id=self.name,
+            group_id=self._streams.outward(self.name),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -134,7 +80,8 @@ class KafkaGroup:
             fetch_max_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
-        self._consumer.subscribe(self._topics, listener=_Listener(self))
+        self._holding.listen_to(self._consumer)
+        self._follow(self._topics)
         try:
             await self._consumer.start()
         except BaseException as error:
@@ -151,10 +98,9 @@ class KafkaGroup:
         trace: TracebackType | None,
     ) -> None:
         self._closed = True
-        self._changed.set()
-        await self.lose(list(self._held))
+        await self._holding.close()
         await self._consumer.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._holding.finish()
 
     async def __aiter__(self) -> AsyncIterator[Batch]:
         """See the port."""
@@ -165,14 +111,15 @@ class KafkaGroup:
 
     async def subscribe(self, topics: Sequence[str]) -> None:
         """See the port."""
-        await self._streams.partitions_of(topics)
-        self._topics = list(topics)
-        self._consumer.subscribe(self._topics, listener=_Listener(self))
+        await self._streams.topics_of(topics)
+        self._follow(topics)
 
     def assignment(self) -> frozenset[tuple[str, int]]:
         """See the port."""
         return frozenset(
-            (held.tp.topic, held.tp.partition) for held in self._held.values() if held.is_ready
+            (self._streams.inward(held.tp.topic), held.tp.partition)
+            for held in self._holding
+            if held.is_ready
         )
 
     async def next(self, timeout: float | None = None) -> Batch | None:  # noqa: ASYNC109  a wait that may end with nothing
@@ -180,12 +127,12 @@ class KafkaGroup:
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         while not self._closed:
-            if self._failure is not None:
-                raise self._failure
+            if self._holding.failure is not None:
+                raise self._holding.failure
             batch = self._take()
             if batch is not None:
                 return batch
-            self._changed.clear()
+            self._holding.changed.clear()
             left = None if deadline is None else deadline - loop.time()
             if left is not None and left <= 0:
                 return None
@@ -194,34 +141,36 @@ class KafkaGroup:
 
     async def commit(self, batch: Batch, outgoing: Sequence[Outgoing] = ()) -> None:
         """See the port."""
-        held = self._held_for(batch)
-        partitions = await self._streams.partitions_of({record.topic for record in outgoing})
+        self._held_for(batch)
+        topics = await self._streams.topics_of({record.topic for record in outgoing})
         held = self._held_for(batch)
         transactions = held.transactions
         if transactions is None or held.committing is not None:
             raise self._fenced(batch)
-        built = transactions.build(outgoing, partitions)
+        built = transactions.build(outgoing, topics)
         held.committing = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):
                 await transactions.commit(
-                    built, group=self.name, offsets={held.tp: batch.next_offset}
+                    built,
+                    group=self._streams.outward(self.name),
+                    offsets={held.tp: batch.next_offset},
                 )
         except ProducerFenced as error:
             # Kafka gave us up, most likely because another member has the partition and
             # we do not know it yet. To start a producer at once would fence that member.
-            self._restart(held, after=self._session_timeout / 2)
+            self._holding.restart(held, after=self._session_timeout / 2)
             raise self._fenced(batch) from error
         except (KafkaError, TimeoutError, IllegalOperation, AssertionError) as error:
-            self._restart(held, after=_RETRY_SECONDS)
+            self._holding.restart(held, after=_RETRY_SECONDS)
             raise NotCommitted(f"Kafka did not commit: {type(error).__name__}") from error
         except BaseException:
-            self._restart(held)
+            self._holding.restart(held)
             raise
         else:
             held.is_open = False
             held.records -= len(batch.records)
-            self._changed.set()
+            self._holding.changed.set()
         finally:
             held.committing.set_result(None)
             held.committing = None
@@ -232,49 +181,25 @@ class KafkaGroup:
             held = self._held_for(batch)
             held.is_open = False
             held.waiting.appendleft(batch)
-            self._changed.set()
-
-    def gain(self, assigned: Sequence[TopicPartition]) -> None:
-        """Begin to prepare partitions that Kafka has just given to this member."""
-        for tp in assigned:
-            # aiokafka would begin at the offset that it knows, which the former owner
-            # may still be moving.
-            self._consumer.pause(tp)
-            self._start(_Held(tp))
-
-    async def lose(self, revoked: Sequence[TopicPartition]) -> None:
-        """Give partitions up: wait for commits that are under way, drop the rest."""
-        lost = [held for tp in revoked if (held := self._held.pop(tp, None)) is not None]
-        for held in lost:
-            held.is_ready = False
-            if held.preparing is not None:
-                held.preparing.cancel()
-        under_way = [held.committing for held in lost if held.committing is not None]
-        if under_way:
-            await asyncio.wait(under_way, timeout=_REVOKE_SECONDS)
-        for held in lost:
-            self._dispose(held)
-        self._changed.set()
+            self._holding.changed.set()
 
     def _take(self) -> Batch | None:
-        for held in self._held.values():
+        for held in self._holding:
             if held.is_ready and not held.is_open and held.waiting:
                 batch = held.waiting.popleft()
                 held.is_open = True
                 # In turn: a partition that was just served goes to the end.
-                self._held[held.tp] = self._held.pop(held.tp)
+                self._holding.defer(held)
                 return batch
         return None
 
     async def _poll(self, timeout: float | None) -> None:  # noqa: ASYNC109  may end with nothing
         """Read what there is for partitions that have nothing open, or wait for a change."""
-        room = self._most_records - sum(held.records for held in self._held.values())
+        room = self._most_records - sum(held.records for held in self._holding)
         eligible = [
-            held.tp
-            for held in self._held.values()
-            if room > 0 and held.is_ready and not held.is_open
+            held.tp for held in self._holding if room > 0 and held.is_ready and not held.is_open
         ]
-        waiting: set[asyncio.Task[Any]] = {asyncio.ensure_future(self._changed.wait())}
+        waiting: set[asyncio.Task[Any]] = {asyncio.ensure_future(self._holding.changed.wait())}
         fetching = None
         if eligible:
             wait_ms = 60_000 if timeout is None else max(1, int(timeout * 1000))
@@ -305,28 +230,26 @@ class KafkaGroup:
     def _keep(self, fetched: dict[TopicPartition, list[Any]]) -> None:
         """Cut what was fetched into batches within the limits."""
         for tp, messages in fetched.items():
-            held = self._held.get(tp)
+            held = self._holding.get(tp)
             if held is None or not messages:
                 continue
             held.records += len(messages)
+            topic, partition = self._streams.inward(tp.topic), tp.partition
             records: list[Record] = []
             size = 0
             for m in messages:
                 size += m.serialized_key_size + m.serialized_value_size
                 if records and (len(records) >= self._max_records or size > self._max_bytes):
-                    held.waiting.append(self._batch(held, records, records[-1].offset + 1))
+                    held.waiting.append(_batch(held, records))
                     records, size = [], 0
                 records.append(
-                    Record(m.topic, m.partition, m.offset, m.timestamp, m.key, m.value, m.headers)
+                    Record(topic, partition, m.offset, m.timestamp, m.key, m.value, m.headers)
                 )
-            held.waiting.append(self._batch(held, records, records[-1].offset + 1))
+            held.waiting.append(_batch(held, records))
 
-    @staticmethod
-    def _batch(held: _Held, records: list[Record], next_offset: int) -> Batch:
-        return Batch(held.tp.topic, held.tp.partition, records, next_offset, held.assignment)
-
-    def _held_for(self, batch: Batch) -> _Held:
-        held = self._held.get(TopicPartition(batch.topic, batch.partition))
+    def _held_for(self, batch: Batch) -> Held:
+        name = self._streams.outward(batch.topic)
+        held = self._holding.get(TopicPartition(name, batch.partition))
         if held is None or held.assignment != batch.assignment or not held.is_open:
             raise self._fenced(batch)
         return held
@@ -337,61 +260,22 @@ class KafkaGroup:
             f" by this member of {self.name}"
         )
 
-    def _start(self, held: _Held, *, after: float = 0.0) -> None:
-        self._held[held.tp] = held
-        held.preparing = self._background(self._prepare(held, after))
+    def _follow(self, topics: Sequence[str]) -> None:
+        names = [self._streams.outward(topic) for topic in topics]
+        self._consumer.subscribe(names, listener=self._holding)
 
-    def _background(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    async def _announce(self, tp: TopicPartition) -> None:
+        if self._on_assigned is not None:
+            await self._on_assigned(self._streams.inward(tp.topic), tp.partition)
 
-    def _restart(self, held: _Held, *, after: float = 0.0) -> None:
-        """Begin anew with a partition whose transaction went wrong, if we still hold it."""
-        if self._held.get(held.tp) is held:
-            with contextlib.suppress(IllegalStateError):
-                self._consumer.pause(held.tp)
-            self._start(_Held(held.tp), after=after)
-        self._dispose(held)
-
-    def _dispose(self, held: _Held) -> None:
-        if held.transactions is not None:
-            self._background(held.transactions.close())
-            held.transactions = None
-
-    async def _prepare(self, held: _Held, after: float) -> None:
-        """Make a partition readable, however long the brokers take to answer."""
-        try:
-            await asyncio.sleep(after)
-            while True:
-                try:
-                    await self._own(held)
-                    break
-                except (KafkaError, StreamsUnavailable):
-                    self._dispose(held)
-                    await asyncio.sleep(_RETRY_SECONDS)
-            if self._on_assigned is not None:
-                await self._on_assigned(held.tp.topic, held.tp.partition)
-            self._consumer.resume(held.tp)
-            held.is_ready = True
-        except IllegalStateError:
-            # It was taken away in this moment; the listener is about to say so.
-            self._dispose(held)
-        except Exception as error:  # noqa: BLE001  told to whoever asks for the next batch
-            self._failure = error
-        self._changed.set()
-
-    async def _own(self, held: _Held) -> None:
-        """Take the three steps that the module tells of, in their order."""
-        tp = held.tp
-        held.transactions = await Transactions.start(
+    async def _start_transactions(self, tp: TopicPartition) -> Transactions:
+        return await Transactions.start(
             self._streams.client,
-            f"concordat-{self.name}-{tp.topic}-{tp.partition}",
+            f"concordat-{self._streams.outward(self.name)}-{tp.topic}-{tp.partition}",
             max_record_bytes=self._streams.max_record_bytes,
         )
-        committed = await self._consumer.committed(tp)
-        if committed is None:
-            await self._consumer.seek_to_beginning(tp)
-        else:
-            self._consumer.seek(tp, committed)
+
+
+def _batch(held: Held, records: Sequence[Record]) -> Batch:
+    last = records[-1]
+    return Batch(last.topic, last.partition, records, last.offset + 1, held.assignment)

@@ -1,9 +1,11 @@
 """What every adapter of the streams port keeps: topics, appending and reading."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,3 +229,42 @@ def test_an_address_of_no_known_kind_is_refused(url: str) -> None:
     """A mistake in the settings is found at start-up."""
     with pytest.raises(UnknownStreams):
         open_streams(url)
+
+
+@pytest.mark.kafka
+async def test_names_of_one_namespace_are_not_seen_in_another(
+    kafka_url: str, unique: Named
+) -> None:
+    """Schemes that share a cluster have topics and groups of the same names."""
+    for space in ("one", "two"):
+        async with open_streams(kafka_url, namespace=unique(space)) as streams:
+            await streams.create_topics({"events": 1, "out": 1})
+            assert await streams.topics() == {"events": 1, "out": 1}
+            await streams.append([Outgoing("events", b"k", space.encode())])
+            async with streams.group("group", ["events"]) as group:
+                batch = await group.next(20)
+                assert batch is not None
+                assert (batch.topic, batch.records[0].topic) == ("events", "events")
+                assert group.assignment() == {("events", 0)}
+                await group.commit(batch, [Outgoing("out", b"k", space.encode())])
+            assert await streams.lag("group", ["events"]) == 0
+            (record,) = await all_of(streams.read("out"))
+            assert (record.topic, record.value) == ("out", space.encode())
+
+
+@pytest.mark.kafka
+async def test_a_topic_with_a_limit_of_its_own_keeps_it(kafka_url: str, unique: Named) -> None:
+    """Batches are made small enough for it, and a record that cannot be is refused."""
+    topic = unique("narrow")
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_url.removeprefix("kafka://"))
+    await admin.start()
+    limit = {"max.message.bytes": "5000"}
+    await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=limit)])
+    await admin.close()
+    async with open_streams(kafka_url) as streams:
+        await streams.create_topics({topic: 1})
+        await streams.append([Outgoing(topic, b"k", os.urandom(1_000))] * 20)
+        with pytest.raises(RecordTooLarge) as refused:
+            await streams.append([Outgoing(topic, b"k", os.urandom(6_000))])
+        assert (refused.value.topic, refused.value.limit_bytes) == (topic, 5_000)
+        assert len(await all_of(streams.read(topic))) == 20
