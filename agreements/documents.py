@@ -5,7 +5,7 @@ agreements have changed since they were last asked for.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from agreements.canonical import digest
 from agreements.model import Agreement
 from agreements.signatures import SignatureType, Valid
 from agreements.signed import Said, Version
-from agreements.statements import Jwk, StatementChecker, Token, most_accepted
+from agreements.statements import Jwk, StatementChecker, Token
 from schemas.control import DocumentKey, Kind, Objection, Party, open_document, parse_document_key
 from schemas.errors import RejectedInput
 from schemas.keys import BadKey, VerifyingKey
@@ -141,9 +141,21 @@ class Documents:
             raise _Refused("misplaced")
         texts = self._texts.setdefault(agreement.id, {}).setdefault(agreement.version, {})
         if len(texts) >= _KEPT_TEXTS:
-            del texts[next(iter(texts))]
+            accepted = self._accepted_texts(agreement.id, agreement.version)
+            unwanted = (sha256 for sha256 in texts if sha256 not in accepted)
+            del texts[next(unwanted, next(iter(texts)))]
         texts[digest(agreement)] = agreement
         self._involve(agreement.id, (party.id for party in agreement.parties))
+
+    def _accepted_texts(self, agreement: str, number: int) -> set[str]:
+        """Return the hashes that any party accepted; the oldest of the others goes first."""
+        tokens = self._tokens.get(agreement, {}).get(number, [])
+        valid = (self._valid(agreement, number, token) for token in tokens)
+        return {
+            one.statement.sha256
+            for one in valid
+            if one is not None and one.statement.type is SignatureType.ACCEPT
+        }
 
     def _read_signature(self, place: DocumentKey, document: Mapping[str, Any]) -> None:
         jws = document["jws"]
@@ -180,46 +192,43 @@ class Documents:
         return self._checker.check(agreement, version, token, self._keys.get(token.party, ()))
 
     def versions(self, agreement: str) -> list[Version]:
-        """Return every version of an agreement that has a text or a valid signature."""
+        """Return every text of an agreement that is there or was accepted, by version."""
         if agreement not in self._versions:
             texts = self._texts.get(agreement, {})
             tokens = self._tokens.get(agreement, {})
             self._versions[agreement] = [
-                self._version(agreement, number, texts.get(number, {}), tokens.get(number, []))
+                version
                 for number in sorted(texts.keys() | tokens.keys())
+                for version in self._texts_of(
+                    agreement, number, texts.get(number, {}), tokens.get(number, [])
+                )
             ]
         return self._versions[agreement]
 
-    def _version(
+    def _texts_of(
         self, agreement: str, number: int, texts: Mapping[str, Agreement], tokens: list[Token]
-    ) -> Version:
+    ) -> Iterator[Version]:
+        """Return each text that went by one number: those not on the topic, then the newest last.
+
+        INVARIANT: which of them counts is for each pair to say, by what both accepted;
+        so no other party can put a text in the place of theirs.
+        """
         said = [
-            (token.party, valid)
+            (token.party, valid.statement, valid.kid)
             for token in tokens
             if (valid := self._valid(agreement, number, token)) is not None
         ]
-        sha256 = _chosen(texts, most_accepted(said))
-        text = texts.get(sha256)
-        parties = None if text is None else {party.id for party in text.parties}
-        by_party: dict[str, tuple[Said, ...]] = {}
-        for party, valid in said:
-            statement = valid.statement
-            is_about = statement.sha256 == sha256 or statement.type is SignatureType.REVOKE
-            if is_about and (parties is None or party in parties):
-                is_current = valid.kid in self._current.get(party, frozenset())
-                by_party[party] = (*by_party.get(party, ()), Said(statement, is_current))
-        return Version(number, text, sha256, by_party)
-
-
-def _chosen(texts: Mapping[str, Agreement], accepted: Mapping[str, int]) -> str:
-    """Of several texts under one version: the one accepted by most, else the newest.
-
-    A text that was accepted and is not on the topic (any more) is chosen over none.
-    """
-    known = {sha256: accepted.get(sha256, 0) for sha256 in reversed(list(texts))} | {
-        sha256: count for sha256, count in accepted.items() if sha256 not in texts
-    }
-    return max(known, key=lambda sha256: known[sha256], default="")
+        accepted = dict.fromkeys(s.sha256 for _, s, _ in said if s.type is SignatureType.ACCEPT)
+        for sha256 in [sha256 for sha256 in accepted if sha256 not in texts] + list(texts):
+            text = texts.get(sha256)
+            parties = None if text is None else {party.id for party in text.parties}
+            by_party: dict[str, tuple[Said, ...]] = {}
+            for party, statement, kid in said:
+                is_about = statement.sha256 == sha256 or statement.type is SignatureType.REVOKE
+                if is_about and (parties is None or party in parties):
+                    is_current = kid in self._current.get(party, frozenset())
+                    by_party[party] = (*by_party.get(party, ()), Said(statement, is_current))
+            yield Version(number, text, sha256, by_party)
 
 
 def _frozen(jwk: Jwk) -> tuple[tuple[str, Any], ...]:

@@ -30,7 +30,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version: its text if the topic has it, and who said what of it.
+    """One text of one version (if the topic has it), and who said what of it.
 
     ``said`` holds statements on this text and, for a revocation, on any text that
     went by the same id and version.
@@ -87,20 +87,32 @@ def windows(versions: Iterable[Version], one: str, other: str) -> list[Window]:
     When the pair has accepted none in common it is the highest there is, which the
     decision then refuses as not signed.
     """
-    ascending = sorted(versions, key=lambda version: version.number)
-    begun = [(v.takes_over_us(one, other), v) for v in ascending]
-    common = [(begins, v) for begins, v in begun if begins < NEVER_US]
+    begun = [
+        (text.takes_over_us(one, other), text) for text in _one_text_each(versions, one, other)
+    ]
+    common = [(begins, text) for begins, text in begun if begins < NEVER_US]
     if not common:
-        texts = [v for v in ascending if v.agreement is not None]
+        texts = [text for _, text in begun if text.agreement is not None]
         return [Window(texts[-1], BEFORE_ALL_US, NEVER_US)] if texts else []
     first = min(begins for begins, _ in common)
     found = []
-    for begins, version in common:
-        until = min((b for b, v in common if v.number > version.number), default=NEVER_US)
+    for begins, text in common:
+        until = min((b for b, later in common if later.number > text.number), default=NEVER_US)
         since = BEFORE_ALL_US if begins == first else begins
-        if begins < until and version.agreement is not None:
-            found.append(Window(version, since, until))
+        if begins < until and text.agreement is not None:
+            found.append(Window(text, since, until))
     return found
+
+
+def _one_text_each(versions: Iterable[Version], one: str, other: str) -> list[Version]:
+    """Of several texts under one number: the newest that both accepted, else the newest."""
+    chosen: dict[int, Version] = {}
+    for version in sorted(versions, key=lambda version: version.number):
+        before = chosen.get(version.number)
+        is_common = version.takes_over_us(one, other) < NEVER_US
+        if before is None or is_common or before.takes_over_us(one, other) == NEVER_US:
+            chosen[version.number] = version
+    return list(chosen.values())
 
 
 def _times(statements: Iterable[Statement]) -> list[int]:

@@ -7,7 +7,7 @@ verifying one takes a third of a millisecond.
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,13 +73,3 @@ def _claimed_hash(jws: str) -> str | None:
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         return None
     return claimed if isinstance(claimed, str) else None
-
-
-def most_accepted(said: Iterable[tuple[str, Valid]]) -> dict[str, int]:
-    """Count the acceptances of each text, by its hash."""
-    counts: dict[str, int] = {}
-    for _, valid in said:
-        if valid.statement.type is SignatureType.ACCEPT:
-            sha256 = valid.statement.sha256
-            counts[sha256] = counts.get(sha256, 0) + 1
-    return counts

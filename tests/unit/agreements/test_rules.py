@@ -156,6 +156,37 @@ def test_overwriting_a_signed_text_does_not_make_a_running_router_forget_it() ->
     assert _outcome(compiler.rules()) == "permit"
 
 
+def test_others_cannot_put_a_text_of_theirs_in_the_place_of_what_two_signed() -> None:
+    """However many sign it: which text counts is for each pair to say."""
+    compiler = _compiler(a_world())
+    others = [f"other-{number}" for number in range(4)]
+    theirs = an_agreement(a_flow(to=others))
+    later = World()
+    later.agree(theirs, without=[COUNCIL])
+    for party in others:
+        later.party(party)
+    compiler.apply(later.documents)
+    rules = compiler.rules()
+    found = {one.recipient: one for one in rules.candidates(COUNCIL, PLACEMENT, at=AT)}
+    assert isinstance(decide(an_event(), found[HEALTH], at=AT), Permit)
+    for party in others:
+        refused = decide(an_event(), found[party], at=AT)
+        assert refused == Deny(found[party], Refusal.NOT_SIGNED, COUNCIL)
+
+
+def test_of_two_texts_that_both_signed_the_newer_counts() -> None:
+    """Under one number, which should not happen."""
+    compiler = _compiler(a_world())
+    narrower = an_agreement(a_flow(items=[{"path": "sex"}]))
+    later = World()
+    later.agreement(narrower)
+    for party in (COUNCIL, HEALTH):
+        later.sign(narrower, party, at=NOON - timedelta(days=10))
+    compiler.apply(later.documents)
+    (candidate,) = compiler.rules().candidates(COUNCIL, PLACEMENT, at=AT)
+    assert candidate.sha256 == subject_of(narrower).sha256
+
+
 def test_only_so_many_texts_are_kept_under_one_name() -> None:
     """An intruder who writes to the topic cannot fill the memory."""
     compiler = _compiler(a_world())
@@ -163,7 +194,8 @@ def test_only_so_many_texts_are_kept_under_one_name() -> None:
         flood = World()
         flood.agreement(an_agreement(title=f"Text {number}"))
         compiler.apply(flood.documents)
-    assert len(compiler._documents._texts[an_agreement()["id"]][1]) <= 4
+    assert len(compiler._documents._texts[an_agreement()["id"]][1]) == 4
+    assert _outcome(compiler.rules()) == "permit", "those that nobody accepted go first"
 
 
 def test_a_signature_with_another_party_s_key_is_none() -> None:
