@@ -265,6 +265,12 @@ class UnknownStreams(ConfigurationError):
     code: ClassVar[str] = "unknown-streams"
 
 
+class UnusableStreams(ConfigurationError):
+    """What lies at the address cannot be used as streams."""
+
+    code = "unusable-streams"
+
+
 def open_streams(
     url: str, *, namespace: str = "", max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
 ) -> AbstractAsyncContextManager[Streams]:

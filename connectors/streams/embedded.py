@@ -13,6 +13,7 @@ router. Only waiting for another process's write yields to the loop.
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -26,6 +27,7 @@ from connectors.streams import (
     Record,
     StreamsUnavailable,
     UnknownTopic,
+    UnusableStreams,
 )
 from connectors.streams.embedded_changes import Changes
 from connectors.streams.embedded_group import EmbeddedGroup
@@ -58,17 +60,16 @@ class EmbeddedStreams:
         self.max_record_bytes = max_record_bytes
         self._path = Path(path)
         self._topics: dict[str, Topic] = {}
+        self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = self._connect(busy_seconds=0)
-        # Readers wait for a lock only while a crashed process's WAL is recovered.
-        self.reader = self._connect(busy_seconds=_LOCK_WAIT_SECONDS)
-        self.changes = Changes(self.reader)
         try:
-            await self._prepare()
+            await self._open()
+        except (OSError, sqlite3.Error) as error:
+            await self._exits.aclose()
+            raise UnusableStreams(f"the streams' file cannot be used: {error}") from error
         except BaseException:
-            await self.__aexit__(None, None, None)
+            await self._exits.aclose()
             raise
         return self
 
@@ -78,9 +79,7 @@ class EmbeddedStreams:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.changes.close()
-        self.reader.close()
-        self._writer.close()
+        await self._exits.aclose()
 
     async def create_topics(
         self, partitions: Mapping[str, int], *, compacted: frozenset[str] = frozenset()
@@ -151,9 +150,11 @@ class EmbeddedStreams:
         try:
             result = work(self._writer)
             self._writer.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StreamsUnavailable(f"the streams' file fails: {error}") from error
             raise
         self.changes.notify()
         return result
@@ -185,7 +186,13 @@ class EmbeddedStreams:
             else:
                 return
 
-    async def _prepare(self) -> None:
+    async def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = self._connect(busy_seconds=0)
+        # Readers wait for a lock only while a crashed process's WAL is recovered.
+        self.reader = self._connect(busy_seconds=_LOCK_WAIT_SECONDS)
+        self.changes = Changes(self.reader)
+        self._exits.push_async_callback(self.changes.close)
         version = self.reader.execute("PRAGMA user_version").fetchone()[0]
         if not version:
 
@@ -198,25 +205,18 @@ class EmbeddedStreams:
 
     def _connect(self, *, busy_seconds: float) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=busy_seconds)
-        try:
-            # Records have a few kilobytes: a smaller page would hold one and waste the rest.
-            connection.execute("PRAGMA page_size = 16384")
-            self._switch_to_wal(connection)
-            # FULL: a commit is on disk when it is answered, so that a publisher that was
-            # told "taken" need not send again after a power cut.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA wal_autocheckpoint = 1000")
-            connection.execute("PRAGMA journal_size_limit = 67108864")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    @staticmethod
-    def _switch_to_wal(connection: sqlite3.Connection) -> None:
+        self._exits.callback(connection.close)
+        # Records have a few kilobytes: a smaller page would hold one and waste the rest.
+        connection.execute("PRAGMA page_size = 16384")
         connection.execute(f"PRAGMA busy_timeout = {int(_LOCK_WAIT_SECONDS * 1000)}")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
+        # FULL: a commit is on disk when it is answered, so that a publisher that was
+        # told "taken" need not send again after a power cut.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 1000")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        return connection
 
     async def _read(
         self, topic: str, *, partition: int | None, start: int, follow: bool
