@@ -25,7 +25,7 @@ def concordat(
         text=True,
         check=False,
         cwd=cwd,
-        env=_environment(environment),
+        env=clean_environment(environment),
     )
 
 
@@ -36,7 +36,7 @@ def answer(*arguments: object, **how: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def _environment(changes: Mapping[str, str] | None) -> dict[str, str]:
+def clean_environment(changes: Mapping[str, str] | None) -> dict[str, str]:
     """Return the environment without settings of the one who runs the tests."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith("CONCORDAT_")}
     return kept | dict(changes or {})
