@@ -6,7 +6,7 @@ remembered from one to the next.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -20,7 +20,7 @@ from agreements.model import Agreement
 from agreements.reading import read_agreement
 from agreements.rules import Compiler
 from agreements.signatures import Signatory, SignatureType, Subject, sign_agreement
-from broker.control import ControlState, Snapshot
+from broker.control import ControlState
 from broker.demo.agreements import texts
 from broker.demo.chronicle import CHILDREN
 from broker.keyring import Keyring
@@ -29,7 +29,7 @@ from connectors.prepared import PreparedEvent
 from connectors.publisher import Publisher
 from connectors.streams import DEFAULT_MAX_RECORD_BYTES, Outgoing, Streams
 from schemas.catalogue import Catalogue, shipped
-from schemas.control import BROKER, Kind, Party, document_key, sign_document
+from schemas.control import Kind, Party, document_key, sign_document
 from schemas.keys import SigningKey
 
 PUBLISHER: Final = CHILDREN
@@ -76,30 +76,34 @@ class World:
 
     @classmethod
     def of(cls, *agreements: Agreement) -> "World":
-        """Make the world in which these agreements are in force."""
+        """Make the world of the parties of these agreements."""
         world = cls()
-        world.join(BROKER, roles=("broker",), keys=world.broker)
-        purposes: dict[str, set[str]] = {}
-        for agreement in agreements:
-            for flow in agreement.flows:
-                for recipient in flow.to:
-                    purposes.setdefault(recipient, set()).add(flow.purpose)
-        for party in dict.fromkeys(p.id for agreement in agreements for p in agreement.parties):
-            world.join(party, purposes=tuple(sorted(purposes.get(party, ()))))
-        for agreement in agreements:
-            world.agree(agreement)
+        world.welcome(agreements)
         return world
 
-    def join(
-        self,
-        party: str,
-        *,
-        roles: tuple[str, ...] = ("publisher", "recipient"),
-        purposes: tuple[str, ...] = (),
-        keys: Keyring | None = None,
-    ) -> None:
-        """Let an organisation join."""
-        keys = self.keys[party] = keys or Keyring.generate()
+    def welcome(self, agreements: Iterable[Agreement]) -> None:
+        """Let the parties of these agreements join."""
+        purposes: dict[str, set[str]] = {}
+        publishers: set[str] = set()
+        for agreement in agreements:
+            for party in agreement.parties:
+                purposes.setdefault(party.id, set())
+            for flow in agreement.flows:
+                publishers.update(flow.from_)
+                for recipient in flow.to:
+                    purposes[recipient].add(flow.purpose)
+        for party_id, held in purposes.items():
+            role = "publisher" if party_id in publishers else "recipient"
+            self.join(party_id, roles=(role,), purposes=tuple(sorted(held)))
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The parties that do not publish."""
+        return tuple(party for party in self.keys if party != PUBLISHER)
+
+    def join(self, party: str, *, roles: tuple[str, ...], purposes: tuple[str, ...] = ()) -> None:
+        """Let an organisation join, with keys of its own."""
+        keys = self.keys[party] = Keyring.generate()
         document = Party.model_validate(
             {
                 "id": party,
@@ -111,13 +115,13 @@ class World:
             }
         )
         token = sign_document(self.scheme, document.model_dump(mode="json"))
-        self._put(document_key(Kind.PARTY, party, 1), {"jws": token})
+        self.documents[document_key(Kind.PARTY, party, 1)] = _json({"jws": token})
 
-    def agree(self, agreement: Agreement) -> None:
-        """Put an agreement that all its parties have accepted."""
-        self.documents[document_key(Kind.AGREEMENT, agreement.id, agreement.version)] = (
-            canonical_form(agreement)
-        )
+    def agree(self, agreement: Agreement) -> dict[bytes, bytes]:
+        """Return the documents of an agreement that all its parties have accepted."""
+        documents = {
+            document_key(Kind.AGREEMENT, agreement.id, agreement.version): canonical_form(agreement)
+        }
         for party in agreement.parties:
             token = sign_agreement(
                 Subject.of(agreement),
@@ -130,24 +134,49 @@ class World:
             key = document_key(
                 Kind.SIGNATURE, agreement.id, agreement.version, party=party.id, type="accept"
             )
-            self._put(key, {"jws": token})
+            documents[key] = _json({"jws": token})
+        return documents
 
-    def control(self) -> ControlState:
-        """Return the state of ``control`` with all documents applied."""
-        control = ControlState(
-            Compiler(
-                self.catalogue,
-                scheme_key=self.scheme.public,
-                pseudonym_key=lambda recipient: self.broker.derive("pseudonym", recipient),
-            )
+    def compiler(self) -> Compiler:
+        """Return a compiler that has seen nothing yet."""
+        return Compiler(
+            self.catalogue,
+            scheme_key=self.scheme.public,
+            pseudonym_key=lambda recipient: self.broker.derive("pseudonym", recipient),
         )
-        for offset, (key, value) in enumerate(self.documents.items()):
+
+    def control(self, *agreements: Agreement) -> ControlState:
+        """Return the state of ``control`` in which these agreements are in force."""
+        control = ControlState(self.compiler())
+        documents = dict(self.documents)
+        for agreement in agreements:
+            documents |= self.agree(agreement)
+        for offset, (key, value) in enumerate(documents.items()):
             control.apply(key, value, offset)
         return control
 
-    def snapshot(self) -> Snapshot:
-        """Return the rules that follow from all documents."""
-        return self.control().snapshot()
+    def to_json(self) -> dict[str, Any]:
+        """Return everything with its private keys: for another process, and not for long."""
+        return {
+            "scheme": self.scheme.to_private_jwk(),
+            "broker": self.broker.to_jwks(),
+            "keys": {party: keys.to_jwks() for party, keys in self.keys.items()},
+            "documents": {key.decode(): value.decode() for key, value in self.documents.items()},
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "World":
+        """Read what `to_json` wrote."""
+        return cls(
+            scheme=SigningKey.from_jwk(document["scheme"]),
+            broker=Keyring.from_jwks("broker", document["broker"]),
+            keys={
+                party: Keyring.from_jwks(party, jwks) for party, jwks in document["keys"].items()
+            },
+            documents={
+                key.encode(): value.encode() for key, value in document["documents"].items()
+            },
+        )
 
     def router(self, *, max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES) -> Router:
         """Return a router that has seen nothing yet."""
@@ -167,8 +196,9 @@ class World:
             number = min(SIGNED_TOGETHER, events - start)
             yield publisher.seal([next(told) for _ in range(number)])
 
-    def _put(self, key: bytes, document: Mapping[str, Any]) -> None:
-        self.documents[key] = json.dumps(document).encode()
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document).encode()
 
 
 class _Limit:

@@ -1,0 +1,58 @@
+"""The figures as a table."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+
+
+def tables(result: Mapping[str, Any]) -> Iterator[Table]:
+    """Return the tables of what was measured."""
+    if result["streams"]:
+        yield _rates(result["streams"])
+    rest = list(_rest(result))
+    if rest:
+        table = Table(title="Cost of a step", title_justify="left")
+        table.add_column("measured")
+        table.add_column("cost", justify="right")
+        for row in rest:
+            table.add_row(*row)
+        yield table
+    if "profile" in result:
+        yield _profile(result["profile"])
+
+
+def _rates(streams: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(title="Events a second, exactly once (medians)", title_justify="left")
+    table.add_column("streams")
+    for title in ("bare pass-through", "1 recipient", "3 recipients"):
+        table.add_column(title, justify="right")
+    for name, rates in streams.items():
+        table.add_row(
+            name,
+            f"{rates['passthrough_per_s']:,.0f}",
+            f"{rates['path_1_recipient_per_s']:,.0f}  ({rates['path_1_ratio']:.3f})",
+            f"{rates['path_3_recipients_per_s']:,.0f}  ({rates['path_3_ratio']:.3f})",
+        )
+    return table
+
+
+def _rest(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, title in (("decide_us", "decision"), ("cedarpy_us", "cedarpy's decision")):
+        for number, us in result.get(key, {}).items():
+            yield f"{title}, {int(number):,} agreements", f"{us:,.1f} µs"
+    for key, title in (("seal_us", "seal 1 KB"), ("open_us", "open 1 KB")):
+        if key in result:
+            yield title, f"{result[key]:.1f} µs"
+    if "router_peak_mb" in result:
+        yield "peak memory of a router", f"{result['router_peak_mb']:.0f} MB"
+
+
+def _profile(profile: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(title="Where a router's time goes, µs an event", title_justify="left")
+    table.add_column("stage")
+    for recipients in profile:
+        table.add_column(f"{recipients} recipient{'s'[: int(recipients) > 1]}", justify="right")
+    for stage in next(iter(profile.values())):
+        table.add_row(stage, *(f"{stages[stage]:.1f}" for stages in profile.values()))
+    return table

@@ -1,0 +1,122 @@
+"""Measure the parts that are asked for and put the figures together."""
+
+import asyncio
+import contextlib
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from broker.bench import deciding, stages
+from broker.bench.memory import router_peak_mb
+from broker.bench.rates import Size, measure, publish_events
+from broker.bench.world import World, placements
+
+PARTS: Final = ("embedded", "kafka", "decide", "cedarpy", "seal", "memory", "profile")
+
+Told = Callable[[str], None]
+"""Called with what is being measured, for who watches."""
+
+_TURNS: Final = 5
+# What a machine of two cores does in a second, so that a turn takes about as long as asked.
+_EMBEDDED_PER_SECOND: Final = (15_000, 4_000)
+_KAFKA_PER_SECOND: Final = (80_000, 10_000)
+_PROFILED_PER_SECOND: Final = 2_000
+_BACKLOG_PER_SECOND: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to measure: parts, about how many seconds for each measurement, and on which Kafka."""
+
+    parts: Sequence[str] = PARTS
+    seconds: float = 2.0
+    kafka: str | None = None
+    """``kafka://HOST:PORT``. What is written there is under a namespace of its own."""
+    namespace: str = ""
+
+
+def run(asked: Asked, told: Told) -> dict[str, Any]:
+    """Measure and return the figures; parts that were not asked for are not in them."""
+    result: dict[str, Any] = {"streams": {}}
+    if "embedded" in asked.parts:
+        with _scratch() as folder:
+            size = _size(asked.seconds, _EMBEDDED_PER_SECOND)
+            told("embedded streams")
+            rates = asyncio.run(
+                measure(f"sqlite:{folder}/streams.db", size, _under(told, "embedded streams"))
+            )
+            result["streams"]["embedded"] = rates.to_json()
+    if "kafka" in asked.parts and asked.kafka:
+        size = _size(asked.seconds, _KAFKA_PER_SECOND)
+        told("Kafka")
+        rates = asyncio.run(
+            measure(asked.kafka, size, _under(told, "Kafka"), namespace=asked.namespace)
+        )
+        result["streams"]["kafka"] = rates.to_json()
+    if "decide" in asked.parts:
+        result["decide_us"] = {}
+        loaded = deciding.LOADED
+        told(f"decisions with {loaded[0]} agreement")
+        for number, us in deciding.decide_us(loaded):
+            result["decide_us"][str(number)] = round(us, 2)
+            later = [more for more in loaded if more > number]
+            if later:
+                told(f"decisions: signing and compiling {later[0]} agreements")
+    if "cedarpy" in asked.parts and deciding.cedar_is_there():
+        told("cedarpy")
+        found = deciding.cedarpy_us()
+        result["cedarpy_us"] = {str(number): round(us, 1) for number, us in found}
+    if "seal" in asked.parts:
+        told("sealing and opening")
+        result |= {name: round(us, 2) for name, us in stages.seal_and_open_us().items()}
+    if "memory" in asked.parts:
+        told("memory of a router")
+        result["router_peak_mb"] = _memory(asked)
+    if "profile" in asked.parts:
+        told("where the time goes")
+        result["profile"] = profile(int(_PROFILED_PER_SECOND * asked.seconds))
+    return result
+
+
+def profile(events: int) -> dict[str, dict[str, float]]:
+    """Return CPU microseconds of each stage of an event, by number of recipients."""
+    found = {}
+    for recipients in (1, 3):
+        world = World.of(placements(3))
+        snapshot = world.control(placements(recipients)).snapshot()
+        records = stages.records_of([o for batch in world.sealed(events) for o in batch])
+        told = stages.stage_us(world, snapshot, records)
+        told["routed"] = stages.route_us(world, snapshot, records)
+        found[str(recipients)] = {stage: round(us, 2) for stage, us in told.items()}
+    return found
+
+
+def _memory(asked: Asked) -> float:
+    events = max(100, int(_BACKLOG_PER_SECOND * asked.seconds))
+    peaks = []
+    with _scratch() as folder:
+        for url in (f"sqlite:{folder}/backlog.db", asked.kafka):
+            if url is not None and ("kafka" in asked.parts or url is not asked.kafka):
+                world = World.of(placements(3))
+                namespace = f"bench-{secrets.token_hex(4)}" if url is asked.kafka else ""
+                asyncio.run(publish_events(url, world, events, namespace=namespace))
+                peaks.append(router_peak_mb(url, world, folder, events=events, namespace=namespace))
+    return round(max(peaks), 1)
+
+
+def _size(seconds: float, per_second: tuple[int, int]) -> Size:
+    bare, events = (max(50, int(seconds * rate)) for rate in per_second)
+    return Size(bare, events, _TURNS)
+
+
+def _under(told: Told, title: str) -> Told:
+    return lambda text: told(f"{title}: {text}")
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="concordat-bench-") as folder:
+        yield Path(folder)
