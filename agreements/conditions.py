@@ -77,11 +77,12 @@ def _never(_data: bytes, _offsets: list[int]) -> bool:
 
 
 def _encodings(slot: Slot, operands: Iterable[Any]) -> frozenset[bytes]:
-    return frozenset(slot.present + _encode(slot, operand) for operand in operands)
+    encoded = (_encode(slot, operand) for operand in operands)
+    return frozenset(slot.present + value for value in encoded if value is not None)
 
 
-def _encode(slot: Slot, operand: Any) -> bytes:
-    """Return the encoding that the item has when it equals ``operand``."""
+def _encode(slot: Slot, operand: Any) -> bytes | None:
+    """Return the encoding that the item has when it equals ``operand``; None when it cannot."""
     if slot.kind == "boolean" and isinstance(operand, bool):
         return b"\x01" if operand else b"\x00"
     if slot.kind == "string" and isinstance(operand, str):
@@ -96,13 +97,13 @@ def _encode(slot: Slot, operand: Any) -> bytes:
     raise _NoMeaning
 
 
-def _symbol(slot: Slot, operand: str) -> bytes:
+def _symbol(slot: Slot, operand: str) -> bytes | None:
     schema = slot.schema
     if isinstance(schema, list):
         schema = next(branch for branch in schema if branch != "null")
     symbols = schema["symbols"]
     # A symbol of a later revision: no value of this schema equals it.
-    return encode_long(symbols.index(operand)) if operand in symbols else b""
+    return encode_long(symbols.index(operand)) if operand in symbols else None
 
 
 def _day(text: str) -> int:

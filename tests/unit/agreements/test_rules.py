@@ -325,6 +325,34 @@ def test_a_flood_of_false_revocations_does_not_push_the_true_one_out() -> None:
     assert len(compiler._documents._tokens[an_agreement()["id"]][1]) <= 2 + 8
 
 
+def test_a_flood_of_false_revocations_does_not_keep_the_true_one_out() -> None:
+    """There is always room for one more."""
+    compiler = _compiler(a_world())
+    for number in range(20):
+        flood = World()
+        moment = NOON - timedelta(minutes=number)
+        flood.sign(an_agreement(), HEALTH, type="revoke", by=INTRUDER, at=moment)
+        compiler.apply(flood.documents)
+    true = World()
+    true.sign(an_agreement(), HEALTH, type="revoke")
+    compiler.apply(true.documents)
+    assert _outcome(compiler.rules()) == Refusal.REVOKED
+
+
+def test_of_many_acceptances_the_latest_are_kept() -> None:
+    """The oldest goes when all of them verify; the last one given is the one that stands."""
+    compiler = _compiler(a_world())
+    for number in range(1, 13):
+        again = World()
+        again.sign(an_agreement(), HEALTH, at=NOON - timedelta(days=30 - number))
+        compiler.apply(again.documents)
+    (candidate,) = compiler.rules().candidates(COUNCIL, PLACEMENT, at=AT)
+    assert candidate.signed_from_us == to_us(NOON - timedelta(days=18))
+    assert [*compiler.rules().rejected] == []
+    kept = [t for t in compiler._documents._tokens[an_agreement()["id"]][1] if t.party == HEALTH]
+    assert len(kept) == 8
+
+
 def test_a_revocation_of_any_text_under_the_name_counts() -> None:
     """Who revokes id and version wants it stopped, whatever text they had in view."""
     world = a_world()

@@ -79,6 +79,7 @@ def test_texts_are_encoded_as_avro_does(length: int) -> None:
     text = "é" + "x" * length
     encoded = encode_text(text)
     assert encoded == encode_long(length + 2) + text.encode()
+    assert decode_text(encode_text("y" * length)) == "y" * length
     assert decode_text(encoded) == text
 
 
@@ -217,14 +218,25 @@ def test_a_pseudonym_is_an_hmac_under_the_recipient_s_key(length: int) -> None:
 def test_without_an_identifier_the_field_s_name_comes_first() -> None:
     """The bytes of the value as they are encoded: a number has a pseudonym too."""
     call: Any = _shaped("pseudonym", "long").shape
+    item = _item("pseudonym", "a.b.field")
+    deeper = compile_transform(item, "long", identifier=None, key=KEY)
+    assert deeper is not None
     expected = hmac.new(KEY, b"field\0" + encode_long(77), hashlib.sha256).hexdigest()[:32]
+    also: Any = deeper.shape
+    assert also(encode_long(77)) == call(encode_long(77))
     assert decode_text(call(encode_long(77))) == expected
     other: Any = _shaped("pseudonym", "long", key=KEY[::-1]).shape
     assert other(encode_long(77)) != call(encode_long(77))
 
 
+def test_an_identifier_has_one_pseudonym_however_it_is_written() -> None:
+    """In its canonical form: publishers differ on the zeros of a UPRN."""
+    call: Any = _shaped("pseudonym", "string", identifier="uprn").shape
+    assert call(encode_text("000000199356")) == call(encode_text("199356"))
+
+
 @pytest.mark.parametrize("length", [0, 31])
 def test_a_pseudonym_key_is_not_short(length: int) -> None:
     """32 bytes at least."""
-    with pytest.raises(ValueError, match="32 bytes"):
+    with pytest.raises(ValueError, match=r"^a pseudonym key has at least 32 bytes"):
         _shaped("pseudonym", "string", key=b"k" * length)

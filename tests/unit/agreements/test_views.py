@@ -193,15 +193,15 @@ def test_a_list_that_may_be_null_is_cut_all_the_same() -> None:
     thing = _type({"name": "rows", "type": ["null", {"type": "array", "items": row}]})
     view = _view("rows.code", "rows.b", "rows.inner.y", "id", event_type=thing)
     rows = [
-        {"a": 1, "code": "123456", "b": "one", "inner": [{"x": 1, "y": 2}, {"x": 3, "y": 4}]},
         {"a": 2, "code": "nonsense", "b": "two", "inner": []},
+        {"a": 1, "code": "123456", "b": "one", "inner": [{"x": 1, "y": 2}, {"x": 3, "y": 4}]},
     ]
     cut = view.cut(opened(thing, encode(thing.schema, {"id": "X", "rows": rows})))
     assert decode(view.schema, cut.framed) == {
         "id": "X",
         "rows": [
-            {"code": "123456", "b": "one", "inner": [{"y": 2}, {"y": 4}]},
             {"code": None, "b": "two", "inner": []},
+            {"code": "123456", "b": "one", "inner": [{"y": 2}, {"y": 4}]},
         ],
     }
     assert cut.disclosure.items == ("rows.code", "rows.b", "rows.inner.y", "id")
@@ -211,6 +211,34 @@ def test_a_list_that_may_be_null_is_cut_all_the_same() -> None:
         assert decode(view.schema, cut.framed) == {"id": "X", "rows": value}
         assert cut.disclosure.items == ("id",)
         assert [reason for _, reason in cut.withheld] == ["absent"] * 3
+
+
+def test_lists_side_by_side_are_each_cut() -> None:
+    """And each names its own records by their place."""
+
+    def rows(name: str) -> dict[str, Any]:
+        fields = [{"name": "x", "type": "int"}, {"name": "y", "type": "int"}]
+        items = {"type": "record", "name": name, "fields": fields}
+        return {"name": name.lower(), "type": {"type": "array", "items": items}}
+
+    deep = {
+        "type": "record",
+        "name": "Deep",
+        "fields": [rows("Fourth"), {"name": "z", "type": "int"}],
+    }
+    thing = _type(rows("First"), rows("Second"), {"name": "third", "type": deep})
+    view = _view("first.x", "second.y", "third.fourth.y", "third.z", event_type=thing)
+    two = [{"x": 1, "y": 2}, {"x": 3, "y": 4}]
+    record = {"id": "X", "first": two, "second": two, "third": {"fourth": two, "z": 5}}
+    cut = view.cut(opened(thing, encode(thing.schema, record)))
+    assert decode(view.schema, cut.framed) == {
+        "first": [{"x": 1}, {"x": 3}],
+        "second": [{"y": 2}, {"y": 4}],
+        "third": {"fourth": [{"y": 2}, {"y": 4}], "z": 5},
+    }
+    third = view.schema["fields"][2]["type"]
+    names = [third["name"], third["fields"][0]["type"]["items"]["name"]]
+    assert names == ["Third", "Third_Fourth"]
 
 
 def test_disclosures_alike_are_one_object() -> None:
@@ -268,6 +296,8 @@ def test_a_view_of_nothing_is_an_empty_record(items: tuple[Any, ...]) -> None:
 
 def test_the_schema_json_is_the_schema() -> None:
     """Compact, and readable as it is."""
+    view = _view("id", event_type=_type(doc="Où ?"))
+    assert "Où ?" in view.schema_json()
     view = _view("childId")
     assert json.loads(view.schema_json()) == view.schema
     assert ": " not in view.schema_json().replace(A_PLACEMENT["rne"], "").split('"doc"')[0]
