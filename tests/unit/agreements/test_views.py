@@ -213,6 +213,31 @@ def test_a_list_that_may_be_null_is_cut_all_the_same() -> None:
         assert [reason for _, reason in cut.withheld] == ["absent"] * 3
 
 
+def test_a_field_that_may_be_null_in_a_record_that_may_be_absent() -> None:
+    """Told as absent in both cases, and there in neither view as anything but null."""
+    fields = [
+        {"name": "plain", "type": "string"},
+        {"name": "maybe", "type": ["null", "string"]},
+        {"name": "code", "type": "string", "identifier": "urn"},
+        {"name": "day", "type": ["null", {"type": "int", "logicalType": "date"}]},
+    ]
+    record = {"type": "record", "name": "Box", "fields": fields}
+    thing = _type({"name": "box", "type": ["null", record]}, {"name": "last", "type": "int"})
+    year = {"path": "box.day", "transform": {"generalise": "year"}}
+    view = _view("box.plain", "box.maybe", "box.code", year, "last", event_type=thing)
+    full = {"plain": "", "maybe": "", "code": "123456", "day": 0}
+    shared = full | {"day": 1970}
+    for box, expected, absent in (
+        (full, shared, set()),
+        (full | {"maybe": None}, shared | {"maybe": None}, {"box.maybe"}),
+        (full | {"day": None}, shared | {"day": None}, {"box.day"}),
+        (None, None, {"box.plain", "box.maybe", "box.code", "box.day"}),
+    ):
+        cut = view.cut(opened(thing, encode(thing.schema, {"id": "X", "box": box, "last": 7})))
+        assert decode(view.schema, cut.framed) == {"box": expected, "last": 7}
+        assert dict(cut.withheld) == dict.fromkeys(absent, "absent")
+
+
 def test_lists_side_by_side_are_each_cut() -> None:
     """And each names its own records by their place."""
 
