@@ -6,6 +6,7 @@ them back when a partition comes to it.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
 
@@ -71,6 +72,7 @@ def _key(topic: str, partition: int) -> bytes:
     return f"{topic}/{partition}".encode()
 
 
+@lru_cache(maxsize=4096)
 def _person(publisher: str) -> bytes:
     # BLAKE2's personalisation keeps two publishers' ids apart; 16 bytes is its length.
     return blake2b(publisher.encode(), digest_size=16).digest()

@@ -119,6 +119,15 @@ def refused(
     )
 
 
+_LAST: Final = tuple(
+    bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7))  # noqa: PLR2004  seven bits
+    for n in range(0x4000)
+)
+"""Numbers of fourteen bits, in as many bytes as they need."""
+_FIRST: Final = tuple(bytes((n & 0x7F | 0x80, n >> 7 | 0x80)) for n in range(0x4000))
+"""The same in two bytes after which more follow."""
+
+
 def batch_part(topic: str, partition: int, *, decided_at_ms: int, rules: int) -> bytes:
     """Return what every record of one batch shares, from ``topic`` to ``rules``."""
     return text(topic) + long(partition) + long(decided_at_ms) + long(rules)
@@ -177,15 +186,21 @@ def read_decision(value: bytes) -> dict[str, Any]:
 
 def long(number: int) -> bytes:
     """Encode an Avro long: zigzag, then seven bits a byte, least first."""
+    # Five a record, and three of them times: fourteen bits at once from tables.
     number = (number << 1) ^ (number >> 63)
-    if number < 0x80:  # noqa: PLR2004  seven bits
-        return number.to_bytes(1, "little")
-    encoded = bytearray()
-    while number > 0x7F:  # noqa: PLR2004  as above
-        encoded.append((number & 0x7F) | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    if number < 0x4000:  # noqa: PLR2004  fourteen bits
+        return _LAST[number]
+    if number < 0x1000_0000:  # noqa: PLR2004  twice fourteen
+        return _FIRST[number & 0x3FFF] + _LAST[number >> 14]
+    return _FIRST[number & 0x3FFF] + _FIRST[number >> 14 & 0x3FFF] + _rest(number >> 28)
+
+
+def _rest(number: int) -> bytes:
+    return (
+        _LAST[number]
+        if number < 0x4000  # noqa: PLR2004  as above
+        else _FIRST[number & 0x3FFF] + _rest(number >> 14)
+    )
 
 
 def text(value: str) -> bytes:

@@ -4,15 +4,21 @@ Each identifier of the subject becomes an HMAC under the audit key, so that an
 auditor who holds an identifier can search, and nobody can read who was there.
 """
 
-import hmac
-from typing import ClassVar, Final
+from collections.abc import Callable
+from typing import ClassVar, Final, NamedTuple
 
+from broker.keyed_hash import keyed_hash
 from schemas.catalogue import EventType
 from schemas.errors import RejectedInput
 from schemas.identifiers import canonical, check
+from schemas.slots import Slot
 
 LOCAL_KINDS: Final = frozenset({"la-child-id", "person-ref"})
 """Numbers that only their issuer gives: the publisher's name goes into the blinding."""
+
+
+_ONE_BYTE: Final = 0x80
+"""A text's length below it (Avro's: twice the bytes) is written in one byte."""
 
 
 class InvalidSubject(RejectedInput):
@@ -21,11 +27,26 @@ class InvalidSubject(RejectedInput):
     code: ClassVar[str] = "invalid-subject"
 
 
+class _Place(NamedTuple):
+    """Where an event type has an identifier of its subject; ``at`` is where its text begins."""
+
+    slot: Slot
+    first: int
+    last: int
+    at: int
+    kind: str
+    path: str
+    is_primary: bool
+    blind: Callable[[bytes], bytes]
+
+
 class Subjects:
     """Blinds identifiers under the audit key."""
 
     def __init__(self, audit_key: bytes) -> None:
         self._key = audit_key
+        # Bounded: by the catalogue, and by the publishers whose signature was verified.
+        self._places: dict[tuple[str, bytes], tuple[_Place, ...]] = {}
 
     def of(
         self, publisher: str, event_type: EventType, data: bytes, *, offsets: list[int]
@@ -39,22 +60,45 @@ class Subjects:
             InvalidSubject: the primary identifier does not validate.
 
         """
+        places = self._places.get((publisher, event_type.fingerprint))
+        if places is None:
+            places = self._places_of(publisher, event_type)
+            self._places[publisher, event_type.fingerprint] = places
         blinded = []
-        for field in event_type.subjects:
-            kind = field.identifier
-            if field.within is not None or kind is None:
-                continue
-            slot = event_type.scanner.slots[field.slot]
-            start, end = offsets[field.slot], offsets[field.slot + 1]
-            text = slot.text(data, start, end) if start < end else None
+        # Hot path: nearly every event is about somebody who was not met before.
+        for slot, first, last, at, kind, path, is_primary, blind in places:
+            start, end = offsets[first], offsets[last]
+            text: str | None
+            if start + at < end and data[start + at - 1] < _ONE_BYTE:
+                text = data[start + at : end].decode()
+            else:  # not there, or longer than an identifier is
+                text = slot.text(data, start, end)
             if text is not None and check(kind, text) is None:
-                blinded.append(self.blind(kind, text, publisher=publisher))
-            elif field.subject == "primary":
-                raise InvalidSubject(f"{field.path} is not a valid {kind}")
+                blinded.append(blind(canonical(kind, text).encode()))
+            elif is_primary:
+                raise InvalidSubject(f"{path} is not a valid {kind}")
         return tuple(blinded)
 
     def blind(self, kind: str, text: str, *, publisher: str) -> bytes:
         """Return 32 bytes that stand for one identifier."""
+        return self._blinding(kind, publisher)(canonical(kind, text).encode())
+
+    def _blinding(self, kind: str, publisher: str) -> Callable[[bytes], bytes]:
         scope = publisher if kind in LOCAL_KINDS else ""
-        message = f"{kind}\0{scope}\0{canonical(kind, text)}".encode()
-        return hmac.digest(self._key, message, "sha256")
+        return keyed_hash(self._key, prefix=f"{kind}\0{scope}\0".encode())
+
+    def _places_of(self, publisher: str, event_type: EventType) -> tuple[_Place, ...]:
+        return tuple(
+            _Place(
+                slot=event_type.scanner.slots[field.slot],
+                first=field.slot,
+                last=field.slot + 1,
+                at=2 if event_type.scanner.slots[field.slot].nullable else 1,
+                kind=field.identifier,
+                path=field.path,
+                is_primary=field.subject == "primary",
+                blind=self._blinding(field.identifier, publisher),
+            )
+            for field in event_type.subjects
+            if field.within is None and field.identifier is not None
+        )
