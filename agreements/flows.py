@@ -1,7 +1,7 @@
 """From one agreement, its signatures and the parties' documents to its candidates."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +9,7 @@ from agreements.candidates import NEVER_US, Candidate, Views, to_us
 from agreements.checking import ALL_TESTS, with_open_tests
 from agreements.law import flow_faults
 from agreements.model import Agreement, Flow
-from agreements.signed import Window, windows
+from agreements.signed import Version, Window, windows
 from schemas.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -38,10 +38,21 @@ class FlowCompiler:
         self._views = views
         self._pseudonym_key = pseudonym_key
         self._faults: dict[str, tuple[tuple[str, ...], ...]] = {}
+        self._made: dict[str, tuple[list[Version], list[Placed]]] = {}
 
     def candidates(self, agreement: str, documents: "Documents") -> list[Placed]:
         """Return the candidates of every version of an agreement that matters."""
         versions = documents.versions(agreement)
+        before = self._made.get(agreement)
+        if before is not None and before[0] is versions:
+            # Nobody said anything new: only what the scheme says of the parties can differ.
+            placed = [_refreshed(one, documents) for one in before[1]]
+        else:
+            placed = self._from_versions(versions, documents)
+        self._made[agreement] = (versions, placed)
+        return list(placed)
+
+    def _from_versions(self, versions: list[Version], documents: "Documents") -> list[Placed]:
         pairs: dict[tuple[str, str], list[Window]] = {}
         found: list[Placed] = []
         for version in versions:
@@ -70,7 +81,7 @@ class FlowCompiler:
         publisher, recipient = pair
         accepted = {party: version.accepted_from_us(party) for party in pair}
         purpose = next((p for p in agreement.purposes if p.code == flow.purpose), None)
-        receiving = documents.party(recipient)
+        inactive, is_purpose_held = _as_the_scheme_says(publisher, recipient, flow, documents)
         for event_type in dict.fromkeys(flow.events):
             candidate = Candidate(
                 publisher=publisher,
@@ -86,14 +97,10 @@ class FlowCompiler:
                 max_age_us=_max_age_us(flow),
                 unsigned=tuple(p for p, since in accepted.items() if since == NEVER_US),
                 revoked_by=tuple(p for p in pair if version.is_revoked_by(p)),
-                inactive=tuple(
-                    party
-                    for party, role in ((publisher, "publisher"), (recipient, "recipient"))
-                    if not documents.may_take_part(party, role)
-                ),
+                inactive=inactive,
                 incomplete=self._incomplete(agreement, version.sha256)[number]
                 + _out_of_place(agreement, publisher, recipient),
-                is_purpose_held=receiving is not None and flow.purpose in receiving.purposes,
+                is_purpose_held=is_purpose_held,
                 is_beyond_individual_care=purpose is None or purpose.beyond_individual_care,
                 relies_on_consent=flow.relies_on_consent,
                 first_revision=flow.schemas.min,
@@ -118,6 +125,27 @@ class FlowCompiler:
                 for flow in agreement.flows
             )
         return self._faults[sha256]
+
+
+def _as_the_scheme_says(
+    publisher: str, recipient: str, flow: Flow, documents: "Documents"
+) -> tuple[tuple[str, ...], bool]:
+    """Return who of the two may not take part, and whether the recipient holds the purpose."""
+    inactive = tuple(
+        party
+        for party, role in ((publisher, "publisher"), (recipient, "recipient"))
+        if not documents.may_take_part(party, role)
+    )
+    receiving = documents.party(recipient)
+    return inactive, receiving is not None and flow.purpose in receiving.purposes
+
+
+def _refreshed(placed: Placed, documents: "Documents") -> Placed:
+    """Return a candidate as the parties' newest documents make it."""
+    one = placed.candidate
+    inactive, held = _as_the_scheme_says(one.publisher, one.recipient, one.flow, documents)
+    changed = replace(one, inactive=inactive, is_purpose_held=held)
+    return Placed(with_open_tests(changed), placed.from_us)
 
 
 def _pairs(flow: Flow) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agreements.candidates import Candidate, Views
-from agreements.checking import with_open_tests
 from agreements.documents import Documents, Rejected
 from agreements.flows import FlowCompiler, Placed
 from agreements.views import View
@@ -145,11 +144,13 @@ class Compiler:
         Rules given before stay as they are, but for objections, which count at once.
         """
         documents = self._documents
-        touched: set[_Place] = set()
+        changed = documents.take_changed()
         if self._has_objections != bool(documents.objections):
+            # With the first objection, checks that could not fail before can.
             self._has_objections = True
-            touched |= self._open_tests_again()
-        for agreement in documents.take_changed():
+            changed |= set(self._places)
+        touched: set[_Place] = set()
+        for agreement in changed:
             touched |= self._place(agreement)
         index = dict(self._index)
         for place in touched:
@@ -180,15 +181,6 @@ class Compiler:
         if after:
             self._places[agreement] = after
         return before | after
-
-    def _open_tests_again(self) -> set[_Place]:
-        """With the first objection, checks that could not fail before can."""
-        for by_agreement in self._placed.values():
-            for agreement, placed in by_agreement.items():
-                by_agreement[agreement] = [
-                    Placed(with_open_tests(one.candidate), one.from_us) for one in placed
-                ]
-        return set(self._placed)
 
 
 _ALWAYS: Final = -(2**63)

@@ -385,6 +385,22 @@ def test_an_objection_counts_at_once_and_its_newest_word_counts() -> None:
     assert [*compiler._documents.objections.about(b"other")] == []
 
 
+def test_whatever_changes_after_an_objection_it_is_still_asked_for() -> None:
+    """A party's new document does not bring back what was compiled before the objection."""
+    compiler = _compiler(a_world())
+    assert _outcome(compiler.rules()) == "permit"
+    objecting = World()
+    objecting.objection("1", subject=b"child".hex())
+    compiler.apply(objecting.documents)
+    assert _outcome(compiler.rules()) == Refusal.OBJECTION
+    for revision, change in ((2, {"name": "Renamed"}), (3, {"state": "suspended"}), (4, {})):
+        renamed = World()
+        renamed.party(HEALTH, revision=revision, **change)
+        compiler.apply(renamed.documents)
+        expected = Refusal.PARTY_SUSPENDED if revision == 3 else Refusal.OBJECTION
+        assert _outcome(compiler.rules()) == expected
+
+
 def test_a_change_leaves_rules_that_were_given_before_as_they_were() -> None:
     """A router finishes its batch under the rules that it began with."""
     compiler = _compiler(a_world())
