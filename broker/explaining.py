@@ -5,19 +5,19 @@ the control documents that the router knew then, and the time it decided at.
 What comes out is compared with the decision record, field by field.
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from agreements.candidates import Candidate
-from agreements.deciding import Deny, Permit, Review, checks, decide
+from agreements.deciding import checks
 from agreements.gateways import gateway
-from broker.control import ControlState
+from broker.control import ControlState, Snapshot
 from broker.delivering import clause_of
 from broker.legal import in_words
 from broker.recording import read_decision
 from broker.routing import DECISIONS, Accepted, Router
 from broker.scheme import SchemeFolder
-from connectors.streams import Record, Streams
+from connectors.streams import Batch, Record, Streams
 from schemas.errors import RejectedInput
 
 
@@ -42,7 +42,7 @@ async def explain(
         for candidate in record["candidates"]
         if recipient is None or candidate["recipient"] == recipient
     ]
-    if not told:
+    if recipient is not None and not told:
         raise NoDecision(f"the decision on {event_id} names no recipient {recipient}")
     control = scheme.control()
     await control.load(streams, before=record["rules"])
@@ -54,7 +54,7 @@ async def explain(
         "publisher": record["publisher"],
         "occurred_at": record["occurredAt"].isoformat(),
         "decided_at": record["decidedAt"].isoformat(),
-        "agrees": again.agrees(record["candidates"]),
+        "agrees": again.agrees,
         "event_held": event is not None,
         "decisions": [again.explained(candidate) for candidate in told],
     }
@@ -98,29 +98,19 @@ class _Again:
         record: Mapping[str, Any],
         event: Record | None,
     ) -> None:
-        self._rules = control.snapshot().rules
-        self._at_us = int(record["decidedAt"].timestamp() * 1000 + 0.5) * 1000
+        rules = control.snapshot().rules
+        at_ms = int(record["decidedAt"].timestamp() * 1000 + 0.5)
+        self._at_us = at_ms * 1000
         self._accepted: Accepted | None = None
-        self._same_event = False
+        self.agrees: bool | None = None
+        """Whether the whole record comes out as it is; None when the event is not held."""
         if event is not None:
-            router.take(self._rules)
-            self._accepted = router.open(event, at_us=self._at_us)
-            self._same_event = self._accepted.verified.leaf == record["digest"]
-        found = self._rules.candidates(record["publisher"], record["eventType"])
+            made = _made_again(router, Snapshot(rules, record["rules"]), event, at_ms=at_ms)
+            self.agrees = made is not None and _comparable(made) == _comparable(record)
+            with contextlib.suppress(RejectedInput):
+                self._accepted = router.open(event, at_us=self._at_us)
+        found = rules.candidates(record["publisher"], record["eventType"])
         self._candidates = {_name(clause_of(candidate)): candidate for candidate in found}
-
-    def agrees(self, told: list[dict[str, Any]]) -> bool | None:
-        """Whether every candidate comes out as recorded; None when the event is not held."""
-        if self._accepted is None:
-            return None
-        again = [self._decided(candidate) for candidate in self._candidates.values()]
-        if not again:
-            return self._same_event and [one["reason"] for one in told] == ["no-agreement"]
-        recorded = {_name_of(one): _outcome_of(one) for one in told}
-        return self._same_event and recorded == {
-            _name(clause_of(candidate)): outcome
-            for candidate, outcome in zip(self._candidates.values(), again, strict=True)
-        }
 
     def explained(self, told: dict[str, Any]) -> dict[str, Any]:
         """Return one candidate's decision for a reader."""
@@ -159,36 +149,24 @@ class _Again:
             ]
         return result
 
-    def _decided(self, candidate: Candidate) -> tuple[Any, ...]:
-        if self._accepted is None:
-            raise RuntimeError("deciding again needs the event")
-        decision = decide(self._accepted.opened, candidate, at=self._at_us)
-        match decision:
-            case Permit():
-                return (
-                    "permit",
-                    "",
-                    "",
-                    decision.items,
-                    dict(decision.transforms),
-                    dict(decision.withheld),
-                )
-            case Review():
-                withheld = dict(decision.withheld)
-                return ("review", decision.reason, decision.detail, (), {}, withheld)
-            case Deny():
-                return ("deny", decision.reason, decision.detail, (), {}, {})
+
+def _made_again(
+    router: Router, snapshot: Snapshot, event: Record, *, at_ms: int
+) -> dict[str, Any] | None:
+    """Route the event as it was routed then; None when no decision comes of it."""
+    batch = Batch(event.topic, event.partition, [event], event.offset + 1, 0)
+    routed = router.route(batch, snapshot, at_ms=at_ms)
+    made = [out.value for out in routed.outgoing if out.topic == DECISIONS and out.value]
+    return read_decision(made[0]) if made else None
 
 
-def _outcome_of(told: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (
-        told["outcome"],
-        told["reason"],
-        told["detail"],
-        tuple(told["items"]),
-        told["transforms"],
-        told["withheld"],
-    )
+def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record without the seals' digests: sealed again, the bytes are other ones."""
+    candidates = [
+        {name: value for name, value in candidate.items() if name != "sealed"}
+        for candidate in record["candidates"]
+    ]
+    return {**record, "candidates": candidates}
 
 
 def _name(clause: Any) -> tuple[str, str, int, str, bytes]:
