@@ -93,7 +93,7 @@ def compile_transform(
         if _plain(avro_type) != "string":
             raise NotTransformable(f"{name} needs text")
         return Shaped(name, "string", _POSTCODE[coarser], "postcode")
-    ticks = _TICKS_PER_DAY.get(_logical(avro_type))
+    ticks = _TICKS_PER_DAY.get(_logical(avro_type) or "")
     if ticks is None:
         raise NotTransformable(f"{name} needs a date or a time")
     if coarser == "age-band":
@@ -107,8 +107,8 @@ def _plain(avro_type: Any) -> Any:
     return avro_type.get("type") if isinstance(avro_type, dict) else avro_type
 
 
-def _logical(avro_type: Any) -> str:
-    return str(avro_type.get("logicalType", "")) if isinstance(avro_type, dict) else ""
+def _logical(avro_type: Any) -> str | None:
+    return avro_type.get("logicalType") if isinstance(avro_type, dict) else None
 
 
 def encode_long(number: int) -> bytes:

@@ -25,6 +25,7 @@ INNER = {
         {"name": "maybe", "type": ["string", "null"]},
     ],
 }
+OUTER = {"type": "record", "name": "Outer", "fields": [{"name": "day", "type": DATE}]}
 FIELDS = [
     {"name": "id", "type": "string", "identifier": "ods", "subject": "primary"},
     {"name": "flag", "type": "boolean"},
@@ -45,6 +46,8 @@ FIELDS = [
     {"name": "rows", "type": ["null", {"type": "array", "items": "string"}]},
     {"name": "real", "type": "double"},
     {"name": "inner", "type": ["null", INNER]},
+    {"name": "outer", "type": ["null", OUTER]},
+    {"name": "end", "type": "int"},
 ]
 THING = EventType.of(
     json.dumps(
@@ -72,6 +75,8 @@ RECORD: dict[str, Any] = {
     "rows": [],
     "real": 1.0,
     "inner": {"grade": "LOW", "flag": False, "text": "t", "day": 10, "maybe": "m"},
+    "outer": None,
+    "end": 20,
 }
 NULL = {field["name"]: None for field in FIELDS if "null" in field["type"]}
 
@@ -114,7 +119,9 @@ def test_equal_values_are_equal_and_others_are_not(item: str, equal: Any, unequa
     assert not _holds({"item": item, "not_in": [unequal, equal]}, RECORD)
 
 
-@pytest.mark.parametrize("item", [*NULL, *(f"inner.{f['name']}" for f in INNER["fields"])])
+@pytest.mark.parametrize(
+    "item", [*NULL, "outer.day", *(f"inner.{f['name']}" for f in INNER["fields"])]
+)
 def test_an_absent_item_holds_only_for_exclusions_and_absence(item: str) -> None:
     """Null, and a field of a record that is not there."""
     record = RECORD | NULL
