@@ -162,7 +162,8 @@ class Router:
                 routed.outgoing.append(self._quarantine(record, _code_of(error), context))
             else:
                 routed.outgoing += outgoing
-                routed.tally.update(outcomes)
+                for outcome in outcomes:
+                    routed.tally[outcome] += 1
                 routed.accepted.append(short)
         routed.tally["accepted"] += len(routed.accepted)
         if routed.accepted:
@@ -293,8 +294,9 @@ class Router:
             )
         )
         outgoing.append(Outgoing(DECISIONS, record.key, value))
-        if any(len(out.value or b"") > self._most_outgoing_bytes for out in outgoing):
-            raise TooLarge("expected what goes out below the streams' limit for a record")
+        for out in outgoing:
+            if out.value is not None and len(out.value) > self._most_outgoing_bytes:
+                raise TooLarge("expected what goes out below the streams' limit for a record")
         return outgoing, outcomes
 
     def _refuse(self, decision: Deny | Review, told: list[bytes], outcomes: list[str]) -> None:
