@@ -61,7 +61,6 @@ class KafkaStreams:
         self.max_record_bytes = max_record_bytes
         self.client: dict[str, Any] = {
             "bootstrap_servers": servers.split(","),
-            "retry_backoff_ms": 50,
             **(security or {}),
         }
         self._prefix = f"{namespace}." if namespace else ""

@@ -36,6 +36,10 @@ _FETCH_WAIT_MS = 100
 """aiokafka has one fetch in flight for a broker, so a fetch that waits for idle
 partitions keeps a busy one waiting: not longer than this."""
 
+_TURNS = 4
+"""Of the event loop before a batch is given out: about as many as a transaction has
+round trips to make."""
+
 _FETCH_BYTES = 16 * 1024 * 1024
 """Of all partitions together in one answer, whatever their number."""
 
@@ -126,6 +130,9 @@ class KafkaGroup:
         """See the port."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
+        for _ in range(_TURNS):
+            # A caller that always finds a batch would else never let commits go on.
+            await asyncio.sleep(0)
         while not self._closed:
             if self._holding.failure is not None:
                 raise self._holding.failure
@@ -150,12 +157,16 @@ class KafkaGroup:
         built = transactions.build(outgoing, topics)
         held.committing = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
-                await transactions.commit(
-                    built,
-                    group=self._streams.outward(self.name),
-                    offsets={held.tp: batch.next_offset},
-                )
+            async with asyncio.timeout(_COMMIT_SECONDS) as patience:
+                held.patience = patience
+                try:
+                    await transactions.commit(
+                        built,
+                        group=self._streams.outward(self.name),
+                        offsets={held.tp: batch.next_offset},
+                    )
+                finally:
+                    held.patience = None
         except ProducerFenced as error:
             # Kafka gave us up, most likely because another member has the partition and
             # we do not know it yet. To start a producer at once would fence that member.
@@ -194,38 +205,44 @@ class KafkaGroup:
         return None
 
     async def _poll(self, timeout: float | None) -> None:  # noqa: ASYNC109  may end with nothing
-        """Read what there is for partitions that have nothing open, or wait for a change."""
+        """Read what there is for a partition that has nothing open, or wait for a change."""
         room = self._most_records - sum(held.records for held in self._holding)
         eligible = [
             held.tp for held in self._holding if room > 0 and held.is_ready and not held.is_open
         ]
+        most = min(room, self._max_records)
+        for tp in eligible:
+            # One partition at a time, so that none takes the room of the others. Without
+            # a time to wait this only looks into aiokafka's buffer.
+            if await self._fetch([tp], most, wait_ms=0):
+                return
         waiting: set[asyncio.Task[Any]] = {asyncio.ensure_future(self._holding.changed.wait())}
-        fetching = None
         if eligible:
             wait_ms = 60_000 if timeout is None else max(1, int(timeout * 1000))
-            fetching = asyncio.ensure_future(
-                self._consumer.getmany(*eligible, timeout_ms=wait_ms, max_records=room)
-            )
-            waiting.add(fetching)
+            waiting.add(asyncio.ensure_future(self._fetch(eligible, most, wait_ms=wait_ms)))
         try:
-            await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            if fetching is not None and fetching.done():
-                self._keep(self._result(fetching))
+            done, _ = await asyncio.wait(
+                waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                task.result()
         finally:
             for task in waiting:
                 # Cancelling a fetch loses nothing: records leave aiokafka's buffer in
-                # the same step in which the task ends.
+                # the same step in which they are kept.
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    def _result(self, fetching: "asyncio.Task[Any]") -> dict[TopicPartition, list[Any]]:
+    async def _fetch(self, wanted: Sequence[TopicPartition], most: int, *, wait_ms: int) -> bool:
+        """Keep up to ``most`` records of these partitions; tell whether there were any."""
         try:
-            result: dict[TopicPartition, list[Any]] = fetching.result()
+            fetched = await self._consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=most)
         except KafkaError as error:
             raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
         except ConsumerStoppedError:
-            return {}
-        return result
+            return False
+        self._keep(fetched)
+        return bool(fetched)
 
     def _keep(self, fetched: dict[TopicPartition, list[Any]]) -> None:
         """Cut what was fetched into batches within the limits."""

@@ -49,6 +49,8 @@ class Held:
     records: int = 0
     """How many records are open or waiting."""
     committing: "asyncio.Future[None] | None" = None
+    patience: asyncio.Timeout | None = None
+    """How long the commit that is under way may still take."""
     preparing: "asyncio.Task[None] | None" = None
 
 
@@ -125,6 +127,8 @@ class Holding(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         held.preparing = self._background(self._prepare(held, after))
 
     def _dispose(self, held: Held) -> None:
+        if held.patience is not None:
+            held.patience.reschedule(asyncio.get_running_loop().time())
         if held.transactions is not None:
             self._background(held.transactions.close())
             held.transactions = None

@@ -52,6 +52,7 @@ class Transactions:
         self._producer = AIOKafkaProducer(
             **client,
             transactional_id=transactional_id,
+            retry_backoff_ms=50,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_batch_size=max_record_bytes,
             # What flows is ciphertext, with headers and wrapped keys that repeat. Measured

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from connectors.streams import (
+    OPEN_BATCHES,
     Batch,
     Fenced,
     Group,
@@ -143,6 +144,26 @@ async def test_batches_of_several_partitions_are_open_together(
         assert {batch.partition for batch in batches} == {0, 1, 2}
         await asyncio.gather(*(group.commit(batch, copied(batch)) for batch in batches))
     assert await written(streams, topic) == list(range(60))
+
+
+async def test_one_partition_does_not_take_the_room_of_the_others(
+    streams: Streams, unique: Named
+) -> None:
+    """A long backlog in one partition leaves the others their turn."""
+    topic = await a_backlog(streams, unique("in"), partitions=3, records=300)
+    async with streams.group(unique("group"), [topic], max_records=10) as group:
+        batches = [await a_batch(group) for _ in range(3)]
+        assert {batch.partition for batch in batches} == {0, 1, 2}
+
+
+async def test_what_is_open_at_once_is_bounded(streams: Streams, unique: Named) -> None:
+    """Memory does not grow with the number of partitions."""
+    topic = await a_backlog(streams, unique("in"), partitions=6, records=600)
+    async with streams.group(unique("group"), [topic], max_records=10) as group:
+        batches = [await a_batch(group) for _ in range(OPEN_BATCHES)]
+        assert await group.next(0.3) is None
+        await group.commit(batches[0], copied(batches[0]))
+        assert await group.next(WAIT) is not None
 
 
 async def test_a_batch_has_no_more_records_than_asked_for(streams: Streams, unique: Named) -> None:
