@@ -242,6 +242,7 @@ def test_an_error_inside_a_check_is_told_as_a_refusal() -> None:
     assert failed.text == "this could not be decided (IndexError), so it is refused"
     assert failed.failure is not None
     assert failed.failure.reason is Refusal.DECIDING_FAILED
+    assert failed.failure.detail == "IndexError"
     decision = decide(event, candidate, at=AT)
     assert isinstance(decision, Deny)
     assert (decision.reason, decision.detail) == (Refusal.DECIDING_FAILED, "IndexError")
