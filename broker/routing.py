@@ -11,28 +11,31 @@ What each event goes through, in this order:
 3. the publisher's signature over headers and payload;
 4. the writer's schema, and a scan that checks every byte of the payload;
 5. the subject's identifiers;
-6. whether it has been accepted before;
-7. a decision for every candidate: one flow to one recipient;
-8. for each permit, a view, cut and sealed; for each review, a copy for a person;
-9. one decision record that tells all of it.
+6. a decision for every candidate: one flow to one recipient;
+7. for each permit, a view, cut and sealed; for each review, a copy for a person;
+8. one decision record that tells all of it;
+9. whether it has been accepted before: if so, nothing of all this goes out.
+
+A few dozen events take each step together (`broker.opening` says why, and has the
+first five); what becomes of one never depends on the others but for the last.
 """
 
 import hmac
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import ClassVar, Final, NamedTuple
+from functools import partial
+from typing import ClassVar, Final
 
 import cbor2
 
 from agreements.deciding import NO_CANDIDATE, Deny, Permit, Review, decide
-from agreements.opened import OpenedEvent
 from agreements.rules import Rules
 from broker.accepted import AcceptedIds, record_of, short_id
 from broker.control import Snapshot
 from broker.delivering import DELIVERIES, Deliveries
 from broker.keyring import Keyring
+from broker.opening import EVENTS, RECORD_KEY_BYTES, Accepted, InHand, Opening, TooLarge
 from broker.recording import (
     NO_CLAUSE,
     batch_part,
@@ -41,55 +44,31 @@ from broker.recording import (
     refused,
     sender_part,
 )
-from broker.subjects import Subjects
 from connectors.streams import Batch, Outgoing, Record
-from schemas.catalogue import Catalogue, EventType
+from schemas.catalogue import Catalogue
 from schemas.control import BROKER
 from schemas.errors import RejectedInput
-from schemas.events import Envelope, check_times, dataschema_of, read_envelope
-from schemas.framing import unframe
-from schemas.keys import VerifyingKey
-from schemas.sealing import Binding, BindingTemplate, Opener, Sealer
-from schemas.signing import Verified, Verifier
+from schemas.events import Envelope
+from schemas.sealing import Binding, Sealer
 
-EVENTS: Final = "events."
 DECISIONS: Final = "decisions"
 REVIEW: Final = "review"
 QUARANTINE: Final = "quarantine"
 TOPICS: Final = (DECISIONS, REVIEW, QUARANTINE)
 
-RECORD_KEY_BYTES: Final = 16
-"""Of an event: a keyed hash of its subject. Nothing longer or shorter is carried along."""
-
 ROOM_BYTES: Final = 64 * 1024
 """What an event must leave below the streams' limit for a record: a sealed copy is
 larger than what it holds, and so may a view be whose transforms lengthen a value."""
-_LATEST_AHEAD_MS: Final = timedelta(hours=24) // timedelta(milliseconds=1)
-_KEPT_BINDINGS: Final = 4096
+
+_TOGETHER: Final = 64
+"""Events that are taken through one step before the next: what they hold, some 300 KB,
+stays in a processor's cache as the code does."""
 
 
 class Replayed(RejectedInput):
     """This publisher's event has been accepted before."""
 
     code: ClassVar[str] = "replayed"
-
-
-class BadRecord(RejectedInput):
-    """The record around the event has no value, no key of the agreed length or no possible time."""
-
-    code: ClassVar[str] = "bad-record"
-
-
-class TooLarge(RejectedInput):
-    """The event, or what would become of it, is too large to be handed on."""
-
-    code: ClassVar[str] = "too-large"
-
-
-class Disagrees(RejectedInput):
-    """Headers, topic and payload do not tell the same."""
-
-    code: ClassVar[str] = "headers-disagree"
 
 
 @dataclass(slots=True)
@@ -105,14 +84,6 @@ class Routed:
     tally: Counter[str] = field(default_factory=Counter)
 
 
-class Accepted(NamedTuple):
-    """An event that opened, verified, decoded and is about somebody."""
-
-    envelope: Envelope
-    verified: Verified
-    opened: OpenedEvent
-
-
 class Router:
     """Routes batches. Holds keys and caches, and what has been accepted; nothing else."""
 
@@ -125,46 +96,26 @@ class Router:
         accepted: AcceptedIds | None = None,
     ) -> None:
         self.accepted = accepted if accepted is not None else AcceptedIds()
-        self._catalogue = catalogue
         self._most_bytes = max_record_bytes - ROOM_BYTES
         self._most_outgoing_bytes = max_record_bytes - ROOM_BYTES // 2  # its headers need room
         self._quarantine_key = keys.derive("quarantine-key")
-        self._subjects = Subjects(keys.derive("audit"))
+        self._opening = Opening(keys, catalogue, most_bytes=self._most_bytes)
         self._deliveries = Deliveries(keys)
         self._own = Sealer(keys.signing[0], BROKER, keys.sealing[0].public)
         self._rules: Rules | None = None
-        self._verifying: dict[str, Mapping[str, VerifyingKey]] = {}
-        self._registries: dict[str, Mapping[int, bytes]] = {}
-        self._publisher = ""
-        self._verifier = Verifier(self._key_of)
-        self._opener = Opener(keys.sealing, lambda kid: self._key_of(self._publisher, kid))
-        self._bindings: dict[tuple[str, str, bytes], BindingTemplate] = {}
 
     def route(self, batch: Batch, snapshot: Snapshot, *, at_ms: int) -> Routed:
         """Route one partition's batch at ``at_ms`` (milliseconds since the epoch, UTC)."""
         self.take(snapshot.rules)
+        self._opening.begin(batch.topic, at_us=at_ms * 1000)
         routed = Routed()
         context = _Context(
             snapshot.rules,
             at_ms * 1000,
             batch_part(batch.topic, batch.partition, decided_at_ms=at_ms, rules=snapshot.position),
-            routed.tally,
         )
-        for record in batch.records:
-            short = b""
-            try:
-                accepted = self.open(record, at_us=context.at_us)
-                short = self._claim(record, accepted)
-                outgoing, outcomes = self._decide(record, accepted, context)
-            except Exception as error:  # noqa: BLE001  whatever a record triggers, the stream goes on
-                if short:
-                    self.accepted.release([short])
-                routed.outgoing.append(self._quarantine(record, _code_of(error), context))
-            else:
-                routed.outgoing += outgoing
-                for outcome in outcomes:
-                    routed.tally[outcome] += 1
-                routed.accepted.append(short)
+        for start in range(0, len(batch.records), _TOGETHER):
+            self._route(batch.records[start : start + _TOGETHER], context, routed)
         routed.tally["accepted"] += len(routed.accepted)
         if routed.accepted:
             routed.outgoing.append(record_of(batch.topic, batch.partition, routed.accepted))
@@ -172,15 +123,10 @@ class Router:
 
     def take(self, rules: Rules) -> None:
         """Go by these rules and these parties' keys from here on."""
-        if rules is self._rules:
-            return
-        self._rules = rules
-        self._deliveries.take(rules)
-        publishers = [party for party in rules.parties.values() if "publisher" in party.roles]
-        self._registries = {party.id: party.registry() for party in publishers}
-        self._verifying = {
-            party.id: {key.kid: key for key in party.verifying_keys()} for party in publishers
-        }
+        if rules is not self._rules:
+            self._rules = rules
+            self._opening.take(rules)
+            self._deliveries.take(rules)
 
     def open(self, record: Record, *, at_us: int) -> Accepted:
         """Open, verify, decode and check one event (steps 1 to 5).
@@ -189,94 +135,57 @@ class Router:
             RejectedInput: with the code that it goes to quarantine under.
 
         """
-        value, key = record.value, record.key
-        if value is None or key is None or len(key) != RECORD_KEY_BYTES:
-            raise BadRecord(f"expected a sealed event under a key of {RECORD_KEY_BYTES} bytes")
-        # On Kafka a record's own time is the publisher's to write, and it goes into evidence.
-        if not 0 <= record.timestamp_ms <= at_us // 1000 + _LATEST_AHEAD_MS:
-            raise BadRecord("expected a record that was appended between 1970 and tomorrow")
-        if len(value) > self._most_bytes:
-            raise TooLarge("expected a sealed event below the streams' limit for a record")
-        publisher = self._publisher = record.topic.removeprefix(EVENTS)
-        envelope = read_envelope(record.headers)
-        if envelope.publisher != publisher:
-            raise Disagrees("expected events of the topic's own publisher")
-        check_times(envelope, now=at_us)
-        plaintext = self._opener.open(value, self._binding(record.topic, envelope).aad(envelope.id))
-        verified = self._verifier.verify(publisher, record.topic, record.headers, plaintext)
-        payload = verified.payload
-        event_type, start = self._event_type(envelope, payload)
-        offsets = event_type.scanner.scan(payload, start)
-        subjects = self._subjects.of(publisher, event_type, payload, offsets=offsets)
-        opened = OpenedEvent(
-            publisher,
-            event_type,
-            payload,
-            offsets,
-            envelope.occurred_at_us,
-            record.timestamp_ms * 1000,
-            subjects,
-        )
-        return Accepted(envelope, verified, opened)
+        return self._opening.open(record, at_us=at_us)
 
-    def _key_of(self, publisher: str, kid: str) -> VerifyingKey | None:
-        keys = self._verifying.get(publisher)
-        return None if keys is None else keys.get(kid)
+    def _route(self, records: Sequence[Record], context: "_Context", routed: Routed) -> None:
+        """Take a few events through all steps, then in their order to where they go."""
+        events = [InHand(record) for record in records]
+        left = events
+        for step in (
+            *self._opening.steps,
+            partial(_decide, context=context),
+            self._deliver,
+            partial(self._record, context=context),
+        ):
+            left = _taken(left, step)
+        tally = routed.tally
+        for event in events:
+            code = event.code
+            if not code:
+                short = short_id(event.opened.publisher, event.envelope.id.encode())
+                if self.accepted.claim(short):
+                    routed.outgoing += event.outgoing
+                    routed.accepted.append(short)
+                    for outcome in event.outcomes:
+                        tally[outcome] += 1
+                    continue
+                code = Replayed.code
+            routed.outgoing.append(self._quarantine(event.record, code))
+            tally[f"quarantine:{code}"] += 1
 
-    def _event_type(self, envelope: Envelope, payload: bytes) -> tuple[EventType, int]:
-        fingerprint, start = unframe(payload, self._registries.get(envelope.publisher) or None)
-        if fingerprint != envelope.fingerprint:
-            raise Disagrees("expected the schema that the headers name")
-        event_type = self._catalogue.by_fingerprint(fingerprint)
-        if event_type.name != envelope.type:
-            raise Disagrees("expected a schema of the event type that the headers name")
-        return event_type, start
-
-    def _binding(self, topic: str, envelope: Envelope) -> BindingTemplate:
-        key = (topic, envelope.type, envelope.fingerprint)
-        template = self._bindings.get(key)
-        if template is None:
-            if len(self._bindings) >= _KEPT_BINDINGS:
-                self._bindings.clear()
-            template = BindingTemplate(
-                BROKER, topic, envelope.type, dataschema_of(envelope.fingerprint)
-            )
-            self._bindings[key] = template
-        return template
-
-    def _claim(self, record: Record, accepted: Accepted) -> bytes:
-        short = short_id(accepted.opened.publisher, accepted.envelope.id.encode())
-        if not self.accepted.claim(short):
-            raise Replayed(f"{record.topic}/{record.partition}/{record.offset} was accepted before")
-        return short
-
-    def _decide(
-        self, record: Record, accepted: Accepted, context: "_Context"
-    ) -> tuple[list[Outgoing], list[str]]:
-        """Decide for every candidate.
-
-        Returns deliveries, reviews and the decision record, and what to count.
-        """
-        envelope, verified, opened = accepted
-        candidates = context.rules.candidates(opened.publisher, opened.type.name)
-        outgoing: list[Outgoing] = []
-        told: list[bytes] = []
-        outcomes: list[str] = []
-        for candidate in candidates:
-            decision = decide(opened, candidate, at=context.at_us)
+    def _deliver(self, event: InHand) -> None:
+        """Make deliveries and reviews of the decisions, and what evidence tells of each."""
+        event.outgoing, event.told, event.outcomes = [], [], []
+        for decision in event.decisions:
             if isinstance(decision, Permit):
                 delivery, part = self._deliveries.deliver(
-                    record, envelope, decision, subject=opened.subjects[0]
+                    event.record, event.envelope, decision, subject=event.opened.subjects[0]
                 )
-                outgoing.append(delivery)
-                told.append(part)
-                outcomes.append("permit")
+                event.outgoing.append(delivery)
+                event.told.append(part)
+                event.outcomes.append("permit")
                 continue
             if isinstance(decision, Review):
-                outgoing.append(self._to_review(record, envelope, decision))
-            self._refuse(decision, told, outcomes)
-        if not candidates:
-            self._refuse(NO_CANDIDATE, told, outcomes)
+                event.outgoing.append(self._to_review(event.record, event.envelope, decision))
+            self._refuse(decision, event.told, event.outcomes)
+        if not event.decisions:
+            self._refuse(NO_CANDIDATE, event.told, event.outcomes)
+
+    def _record(self, event: InHand, *, context: "_Context") -> None:
+        """Write the decision record."""
+        record, envelope, verified, opened = (
+            event.record, event.envelope, event.verified, event.opened,
+        )  # fmt: skip
         value = b"".join(
             (
                 sender_part(envelope.type, opened.type.fingerprint, opened.publisher, verified.kid),
@@ -290,14 +199,13 @@ class Router:
                     verified.leaf,
                     opened.subjects,
                 ),
-                candidates_part(told),
+                candidates_part(event.told),
             )
         )
-        outgoing.append(Outgoing(DECISIONS, record.key, value))
-        for out in outgoing:
+        event.outgoing.append(Outgoing(DECISIONS, record.key, value))
+        for out in event.outgoing:
             if out.value is not None and len(out.value) > self._most_outgoing_bytes:
                 raise TooLarge("expected what goes out below the streams' limit for a record")
-        return outgoing, outcomes
 
     def _refuse(self, decision: Deny | Review, told: list[bytes], outcomes: list[str]) -> None:
         candidate = decision.candidate
@@ -324,13 +232,12 @@ class Router:
         ]
         return Outgoing(REVIEW, record.key, self._seal_copy(REVIEW, record), headers)
 
-    def _quarantine(self, record: Record, code: str, context: "_Context") -> Outgoing:
+    def _quarantine(self, record: Record, code: str) -> Outgoing:
         """Keep what could not be accepted, whole and sealed; nothing of it is in clear.
 
         The headers of a hostile record may hold anything, so they are inside the seal.
         What is too large for a copy is kept by its place alone.
         """
-        context.tally[f"quarantine:{code}"] += 1
         place = _place(record)
         # Whatever stands in a key that is not of ours: a plain hash of it could be guessed.
         key = hmac.digest(self._quarantine_key, record.key or place.encode(), "sha256")
@@ -356,7 +263,29 @@ class _Context:
     rules: Rules
     at_us: int
     batch_part: bytes
-    tally: Counter[str]
+
+
+def _taken(events: list[InHand], step: Callable[[InHand], None]) -> list[InHand]:
+    """Take events through a step; return those that it took further."""
+    left = []
+    for event in events:
+        try:
+            step(event)
+        except Exception as error:  # noqa: BLE001  whatever a record triggers, the stream goes on
+            # Not the error itself: it would keep every frame that it came through.
+            event.code = _code_of(error)
+        else:
+            left.append(event)
+    return left
+
+
+def _decide(event: InHand, *, context: _Context) -> None:
+    """Decide for every candidate."""
+    opened, at_us = event.opened, context.at_us
+    event.decisions = [
+        decide(opened, candidate, at=at_us)
+        for candidate in context.rules.candidates(opened.publisher, opened.type.name)
+    ]
 
 
 def _code_of(error: Exception) -> str:
@@ -374,4 +303,13 @@ def _size(record: Record) -> int:
     return len(record.key or b"") + len(record.value or b"") + headers
 
 
-__all__ = ["DECISIONS", "DELIVERIES", "EVENTS", "QUARANTINE", "REVIEW", "Routed", "Router"]
+__all__ = [
+    "DECISIONS",
+    "DELIVERIES",
+    "EVENTS",
+    "QUARANTINE",
+    "REVIEW",
+    "Accepted",
+    "Routed",
+    "Router",
+]
