@@ -29,6 +29,7 @@ from connectors.streams.kafka_group import KafkaGroup
 from connectors.streams.kafka_reading import ends_of, new_reader, read_on, read_spans
 from connectors.streams.kafka_topics import describe, limits_of, until_led
 from connectors.streams.kafka_transactions import Topic, Transactions
+from connectors.streams.kafka_unreadable import read_past_the_unreadable
 
 _REPLICAS = 3
 """Copies of each record, where there are as many brokers."""
@@ -39,6 +40,9 @@ _APPEND_SECONDS = 60.0
 _DECIDE_SECONDS = 0.01
 _COUNTED_LAG = 1_000
 """Up to here a lag is counted by reading; beyond, markers of transactions do not matter."""
+
+
+read_past_the_unreadable()
 
 
 class KafkaStreams:
