@@ -109,7 +109,7 @@ class _Again:
             self.agrees = made is not None and _comparable(made) == _comparable(record)
             with contextlib.suppress(RejectedInput):
                 self._accepted = router.open(event, at_us=self._at_us)
-        found = rules.candidates(record["publisher"], record["eventType"])
+        found = rules.candidates(record["publisher"], record["eventType"], at=self._at_us)
         self._candidates = {_name(clause_of(candidate)): candidate for candidate in found}
 
     def explained(self, told: dict[str, Any]) -> dict[str, Any]:

@@ -284,7 +284,7 @@ def _decide(event: InHand, *, context: _Context) -> None:
     opened, at_us = event.opened, context.at_us
     event.decisions = [
         decide(opened, candidate, at=at_us)
-        for candidate in context.rules.candidates(opened.publisher, opened.type.name)
+        for candidate in context.rules.candidates(opened.publisher, opened.type.name, at=at_us)
     ]
 
 
