@@ -88,9 +88,14 @@ def assert_is_what_lies_there(told: dict[str, Any], folder: Path) -> None:
     assert sum(len(path.read_text().splitlines()) for path in files) == told["opened"]
 
 
-def test_the_demos_figures_add_up(tmp_path: Path) -> None:
-    """Every row published or rejected, every event decided once, every permit opened."""
-    told = answer("demo", "--dir", tmp_path / "town")
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def test_the_demos_figures_add_up(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    """Every event decided once, every permit opened; on Kafka by one setting, nothing else."""
+    is_kafka = kind == "kafka"
+    chosen = {"CONCORDAT_STREAMS": request.getfixturevalue("kafka_url")} if is_kafka else {}
+    told = answer("demo", "--dir", tmp_path / "town", environment=chosen)
     assert_adds_up(told)
     assert_is_what_lies_there(told, tmp_path / "town")
     assert told["rejected"] == {}

@@ -120,6 +120,7 @@ def test_a_tombstone_forgets_nothing() -> None:
     state = filled(documents)
     for offset, key in enumerate(list(documents.documents), start=90):
         state.apply(key, None, offset)
+    assert state.documents == documents.documents
     assert not is_shared(state)
     assert state.snapshot().rules.parties[HEALTH].state == "suspended"
 

@@ -142,11 +142,12 @@ def test_a_schema_that_nobody_knows_is_quarantined(world: RoutingWorld) -> None:
     assert_quarantined(world, unknown, "unknown-schema")
 
 
+@pytest.mark.parametrize("fingerprint", [shipped().latest(OTHER).fingerprint, b"\x01" * 8])
 def test_a_payload_of_another_schema_than_the_headers_say_is_quarantined(
-    world: RoutingWorld,
+    world: RoutingWorld, fingerprint: bytes
 ) -> None:
-    """The schema is not whichever of the two is convenient."""
-    other = world.record(payload=frame(shipped().latest(OTHER).fingerprint, BODY))
+    """The schema is not whichever of the two is convenient, known or not."""
+    other = world.record(payload=frame(fingerprint, BODY))
     assert_quarantined(world, other, "headers-disagree")
 
 
