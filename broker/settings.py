@@ -72,8 +72,11 @@ class Settings(BaseSettings):
     scheme: SchemeSettings
     router: RouterSettings = RouterSettings()
     logs: LogSettings = LogSettings()
-    key_passphrase: SecretStr | None = None
-    """Opens the key files. Without it, the file ``passphrase`` beside them does."""
+    key_passphrase: SecretStr | None = Field(default=None, min_length=14)
+    """Opens the key files. Without it, the file ``passphrase`` beside them does.
+
+    112 bits at least, even of random characters (NIST SP 800-131A).
+    """
 
     @classmethod
     def settings_customise_sources(

@@ -117,6 +117,18 @@ def test_a_secret_is_shown_by_nothing(folder: Path, monkeypatch: pytest.MonkeyPa
         assert SECRET not in shown
 
 
+@pytest.mark.parametrize("passphrase", ["", "short", "thirteen-long"])
+def test_a_passphrase_that_is_too_short_stops_the_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, passphrase: str
+) -> None:
+    """Also the empty one of a variable that was set to nothing; it is not repeated."""
+    monkeypatch.setenv("CONCORDAT_KEY_PASSPHRASE", passphrase)
+    told = refusal(folder)
+    assert "key_passphrase: " in told
+    assert "14" in told
+    assert not passphrase or passphrase not in told
+
+
 @pytest.mark.parametrize(
     "text",
     [
