@@ -5,23 +5,47 @@ partitions (``org.apache.kafka.common.utils.Utils.murmur2``), so a supplier's ow
 client in another language sends one subject's events to the same partition.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
+from struct import Struct
 
 from connectors.streams import Headers
 
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
+_USUAL_BYTES = 16
+_SEED_OF_16 = (_SEED ^ _USUAL_BYTES) * _M
+_four_words: Callable[[bytes], tuple[int, int, int, int]] = Struct("<4I").unpack
 
 RECORD_OVERHEAD_BYTES = 32
 """What Kafka's record format v2 adds to key, value and headers, generously."""
 
 
-# Record keys are few and return often (one for a subject), and the arithmetic costs
-# 20 times a look-up.
-@lru_cache(maxsize=65_536)
 def key_hash(key: bytes) -> int:
     """Return the non-negative murmur2 hash of a record's key."""
+    return _hash_of_16(key) if len(key) == _USUAL_BYTES else _hash_of_any(key)
+
+
+def _hash_of_16(key: bytes) -> int:
+    # The hot path: two keys for each event, seldom met before. The same as below with
+    # its loop written out, at a third of the cost.
+    a, b, c, d = _four_words(key)
+    a = a * _M & _MASK
+    b = b * _M & _MASK
+    c = c * _M & _MASK
+    d = d * _M & _MASK
+    h = (_SEED_OF_16 ^ (a ^ a >> 24) * _M) & _MASK
+    h = (h * _M ^ (b ^ b >> 24) * _M) & _MASK
+    h = (h * _M ^ (c ^ c >> 24) * _M) & _MASK
+    h = (h * _M ^ (d ^ d >> 24) * _M) & _MASK
+    h = (h ^ h >> 13) * _M & _MASK
+    return (h ^ h >> 15) & 0x7FFFFFFF
+
+
+# Other keys are few and return often, and the arithmetic costs 20 times a look-up.
+@lru_cache(maxsize=4096)
+def _hash_of_any(key: bytes) -> int:
     length = len(key)
     h = (_SEED ^ length) & _MASK
     whole = length & ~3
