@@ -6,6 +6,7 @@ together, so that one commits while the next is routed.
 """
 
 import asyncio
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from schemas.errors import ConfigurationError
 
 IDLE_SECONDS = 0.25
 """How long a read waits before the loop looks at its topics and at the stop signal."""
+
+_COLLECTING = (50_000, 20, 100)
+"""How many new objects, and then younger collections, before Python looks for cycles."""
 
 log = structlog.get_logger()
 
@@ -63,6 +67,7 @@ class RouterService:
 
         """
         async with self._control.following(self._streams) as follower:
+            calm_the_collector()
             while not self._stopping.is_set():
                 topics = self._topics()
                 if topics and await self._route_topics(topics, follower, until_idle=until_idle):
@@ -162,6 +167,18 @@ class RouterService:
             raise ConfigurationError(
                 "control can no longer be followed, so no event may be decided: restart the router"
             ) from follower.exception()
+
+
+def calm_the_collector() -> None:
+    """Let the garbage collector look less often, and not at what stays as long as we run.
+
+    A batch is some ten thousand objects that reference counting frees by itself. With
+    Python's own thresholds the collector walks over them, and over all modules and rules,
+    again and again and finds nothing: measured, a tenth of a router's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTING)
 
 
 def _counts(tally: Counter[str]) -> dict[str, int]:
