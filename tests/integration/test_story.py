@@ -7,7 +7,9 @@ import json
 import re
 import shlex
 import shutil
+import signal
 import sqlite3
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from commands import answer, concordat
+from commands import CONCORDAT, answer, clean_environment, concordat
 
 from broker.demo.anytown import found_anytown, settle_anytown
 from broker.demo.families import CHILDREN, HOUSING, PARTIES, SCHOOL, TRUST, generate
@@ -254,6 +256,25 @@ def test_wrong_use_is_told_from_a_no(small_scheme: Path) -> None:
     """Exit status 2, as everywhere."""
     assert concordat("publish", folder=small_scheme).returncode == 2
     assert concordat("no-such-command").returncode == 2
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_the_service_stays_up_until_it_is_stopped(small_scheme: Path, stop: int) -> None:
+    """A signal ends it in good order: status 0, nothing on standard error."""
+    command = [str(CONCORDAT), "run", "--dir", str(small_scheme)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment({}),
+    ) as service:
+        assert service.stdout is not None
+        assert json.loads(service.stdout.readline())["event"] == "routing"
+        assert service.poll() is None
+        service.send_signal(stop)
+        _, errors = service.communicate(timeout=60)
+    assert (service.returncode, errors) == (0, "")
 
 
 # -- explanations ------------------------------------------------------------------------
