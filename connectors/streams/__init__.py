@@ -81,7 +81,8 @@ class Batch(NamedTuple):
 
 OnAssigned = Callable[[str, int], Awaitable[None]]
 """Called with topic and partition when a member has come to hold it, its former
-owner is fenced, and nothing of it has been read yet."""
+owner is fenced, and nothing of it has been read yet. While it raises
+:class:`StreamsUnavailable` it is called again; any other error is raised by ``next``."""
 
 
 class UnknownTopic(ConfigurationError):
@@ -187,12 +188,18 @@ class Streams(Protocol):
     max_record_bytes: int
 
     async def create_topics(
-        self, partitions: Mapping[str, int], *, compacted: frozenset[str] = frozenset()
+        self,
+        partitions: Mapping[str, int],
+        *,
+        compacted: frozenset[str] = frozenset(),
+        kept: frozenset[str] = frozenset(),
     ) -> None:
         """Create those topics that do not exist yet, with that many partitions each.
 
         An existing topic stays as it is. Of the ``compacted`` ones only the last
-        record of each key is kept for ever.
+        record of each key is kept for ever, of the ``kept`` ones every record, which
+        counts for more if a topic is named as both; how long the others keep theirs
+        is for whoever runs the streams to say.
         """
         ...
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from connectors.streams import OPEN_BATCHES, Batch, Fenced, OnAssigned, Outgoing, UnknownTopic
+from connectors.streams import (
+    OPEN_BATCHES,
+    Batch,
+    Fenced,
+    OnAssigned,
+    Outgoing,
+    StreamsUnavailable,
+    UnknownTopic,
+)
 from connectors.streams import embedded_members as members
 from connectors.streams.embedded_log import Log, read_page, read_topics
 
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
 
 _SIGNS_OF_LIFE = 4
 """How often a member says that it lives within the time in which it must."""
+
+_RETRY_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -253,9 +263,13 @@ class EmbeddedGroup:
 
     async def _prepare(self, holding: _Holding) -> None:
         """Make a log that has just been claimed readable."""
+        id_, topic, partition = holding.log
         try:
-            if self._on_assigned is not None:
-                await self._on_assigned(holding.log.topic, holding.log.partition)
+            while self._on_assigned is not None and self._holdings.get(id_) is holding:
+                with contextlib.suppress(StreamsUnavailable):
+                    await self._on_assigned(topic, partition)
+                    break
+                await asyncio.sleep(_RETRY_SECONDS)
         except Exception as error:  # noqa: BLE001  told to whoever asks for the next batch
             self._failure = error
         else:

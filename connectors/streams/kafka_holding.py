@@ -146,16 +146,17 @@ class Holding(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             while True:
                 try:
                     await self._own(held)
+                    # It reads from the same brokers, so it too may find them away. Then all
+                    # begins anew: what it reads counts only once the former owner is fenced.
+                    await self._on_ready(held.tp)
+                    self._consumer.resume(held.tp)
                     break
                 except (KafkaError, StreamsUnavailable):
+                    # Or it was taken away in this moment: then the listener is about to
+                    # say so, and cancels this.
                     self._dispose(held)
                     await asyncio.sleep(_RETRY_SECONDS)
-            await self._on_ready(held.tp)
-            self._consumer.resume(held.tp)
             held.is_ready = True
-        except IllegalStateError:
-            # It was taken away in this moment; the listener is about to say so.
-            self._dispose(held)
         except Exception as error:  # noqa: BLE001  told to whoever asks for the next batch
             self.failure = error
         self.changed.set()

@@ -15,6 +15,7 @@ from connectors.streams import (
     Record,
     RecordTooLarge,
     Streams,
+    StreamsUnavailable,
     UnknownTopic,
     open_streams,
 )
@@ -266,6 +267,25 @@ async def test_an_error_while_preparing_is_told_to_the_reader(
     async with streams.group(unique("group"), [topic], on_assigned=broken) as group:
         with pytest.raises(LookupError):
             await group.next(WAIT)
+
+
+async def test_a_partition_is_prepared_again_while_the_streams_are_away(
+    streams: Streams, unique: Named
+) -> None:
+    """A callback that reads may find them away, which is no reason for a member to end."""
+    topic = await a_backlog(streams, unique("in"))
+    told: list[tuple[str, int]] = []
+
+    async def away_twice(name: str, partition: int) -> None:
+        told.append((name, partition))
+        if len(told) < 3:
+            raise StreamsUnavailable("the test's own")
+
+    async with streams.group(unique("group"), [topic], on_assigned=away_twice) as group:
+        batch = await a_batch(group)
+        await group.commit(batch, copied(batch))
+    assert told == [(topic, 0)] * 3
+    assert await written(streams, topic) == list(range(10))
 
 
 async def test_groups_do_not_disturb_each_other(streams: Streams, unique: Named) -> None:
