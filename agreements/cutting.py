@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agreements.projection import Branch, Elements, Leaf, Part, Projection, leaves
 from agreements.transforms import decode_text, encode_long
-from schemas.identifiers import check
+from schemas.identifiers import PERSONAL, check
 
 if TYPE_CHECKING:
     from agreements.opened import OpenedEvent
@@ -234,13 +234,12 @@ def _bit_of(omissions: Omissions, path: str) -> Callable[[str], int]:
 
 @cache
 def _checker(kind: str) -> Callable[[bytes], str | None]:
-    """Return the check of a kind on encoded values, which remembers the latest it was asked."""
+    """Return the check of a kind on encoded values; of what returns, it remembers the latest."""
 
-    @lru_cache(maxsize=_REMEMBERED)
     def checked(value: bytes) -> str | None:
         return check(kind, decode_text(value))
 
-    return checked
+    return checked if kind in PERSONAL else lru_cache(maxsize=_REMEMBERED)(checked)
 
 
 _EMPTY_LIST: Final = b"\x00"

@@ -10,7 +10,7 @@ from typing import ClassVar, Final, NamedTuple
 from broker.keyed_hash import keyed_hash
 from schemas.catalogue import EventType
 from schemas.errors import RejectedInput
-from schemas.identifiers import canonical, check
+from schemas.identifiers import canonical, valid
 from schemas.slots import Slot
 
 LOCAL_KINDS: Final = frozenset({"la-child-id", "person-ref"})
@@ -73,8 +73,9 @@ class Subjects:
                 text = data[start + at : end].decode()
             else:  # not there, or longer than an identifier is
                 text = slot.text(data, start, end)
-            if text is not None and check(kind, text) is None:
-                blinded.append(blind(canonical(kind, text).encode()))
+            written = None if text is None else valid(kind, text)
+            if written is not None:
+                blinded.append(blind(written.encode()))
             elif is_primary:
                 raise InvalidSubject(f"{path} is not a valid {kind}")
         return tuple(blinded)

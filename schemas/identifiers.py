@@ -94,8 +94,15 @@ def check(kind: str, text: str, *, allow_test: bool = True) -> str | None:
     Raises:
         KeyError: a kind that is not in :data:`KINDS`.
     """
-    reason = _checked(kind, text)
+    reason = _fault(kind, text) if kind in PERSONAL else _checked(kind, text)
     return None if reason == TEST and allow_test else reason
+
+
+def valid(kind: str, text: str) -> str | None:
+    """Return the canonical form of a valid identifier (as `check` has it), else ``None``."""
+    written = text if kind in _PLAIN_KINDS and _is_plain(text) else canonical(kind, text)
+    reason = _fault(kind, written)
+    return written if reason is None or reason == TEST else None
 
 
 def canonical(kind: str, text: str) -> str:
@@ -122,15 +129,15 @@ _INWARD: Final = 3
 _NUMBERED: Final = frozenset({"uprn", "usrn"})
 
 
-@lru_cache(maxsize=_CACHED)
-def _checked(kind: str, text: str) -> str | None:
-    validate = _CHECKS[kind]
-    written = canonical(kind, text)
-    if not written.isascii():
-        return INVALID
-    if written in _PLACEHOLDERS.get(kind, ()) or written in _PLACEHOLDERS["*"]:
+def _fault(kind: str, text: str) -> str | None:
+    validate, placeholders = _RULES[kind]
+    written = text if kind in _PLAIN_KINDS and _is_plain(text) else canonical(kind, text)
+    if written in placeholders:
         return PLACEHOLDER
-    return validate(written)
+    return validate(written) if written.isascii() else INVALID
+
+
+_checked: Final = lru_cache(maxsize=_CACHED)(_fault)
 
 
 def _nhs(text: str) -> str | None:
@@ -184,6 +191,14 @@ _CHECKS: Final[dict[str, Callable[[str], str | None]]] = {
     "dfe-la": _listed(LA_NUMBERS),
     "police-force": _listed(POLICE_FORCES),
     **{kind: _form(form) for kind, form in _FORMS.items()},
+}
+PERSONAL: Final = frozenset(
+    {"nhs-number", "upn", "uln", "nino", "la-child-id", "person-ref", "crn", "noms"}
+)
+"""Kinds that stand for one person: seldom met twice in a row, so results are not kept."""
+_RULES: Final = {
+    kind: (validate, _PLACEHOLDERS.get(kind, frozenset()) | _PLACEHOLDERS["*"])
+    for kind, validate in _CHECKS.items()
 }
 _PLAIN_KINDS: Final = frozenset(_CHECKS) - {"police-force", "postcode", *_NUMBERED}
 """Kinds of which capitals and digits are the canonical form."""
