@@ -16,7 +16,7 @@ from agreements.views import View
 
 if TYPE_CHECKING:
     from agreements.checking import Test
-    from schemas.catalogue import EventType
+    from schemas.catalogue import Catalogue, EventType
 
 NEVER_US: Final = 2**63 - 1
 """Later than any time: what has not happened."""
@@ -34,7 +34,7 @@ def from_us(moment_us: int) -> datetime:
     return _EPOCH + moment_us * _MICROSECOND
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Objecting:
     """A fact about a subject that forbids; None for recipients or purposes means all."""
 
@@ -60,25 +60,37 @@ class Objections:
     place, so that a newer fact counts at once and costs nothing per agreement.
     """
 
-    __slots__ = ("_by_document", "_by_subject")
+    __slots__ = ("_by_subject", "_newest")
 
     def __init__(self) -> None:
-        self._by_document: dict[str, bytes] = {}
-        self._by_subject: dict[bytes, dict[str, Objecting]] = {}
+        self._newest: dict[str, tuple[int, set[bytes]]] = {}
+        self._by_subject: dict[bytes, dict[tuple[str, Objecting], Objecting]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_subject)
 
-    def put(self, document: str, subject: bytes, objecting: Objecting) -> None:
-        """Take in one document, in place of what it said before."""
-        before = self._by_document.get(document)
-        if before is not None and before != subject:
-            del self._by_subject[before][document]
-        self._by_document[document] = subject
-        self._by_subject.setdefault(subject, {})[document] = objecting
+    def put(self, document: str, revision: int, subject: bytes, objecting: Objecting) -> None:
+        """Take in one revision of a document, whatever the order: the highest counts.
+
+        Should two texts go by one revision, both stand until a higher one comes.
+        """
+        newest, subjects = self._newest.get(document, (0, set()))
+        if revision < newest:
+            return
+        if revision > newest:
+            for former in subjects:
+                self._leave(document, former)
+            subjects = set()
+        self._newest[document] = revision, subjects | {subject}
+        self._by_subject.setdefault(subject, {})[document, objecting] = objecting
+
+    def _leave(self, document: str, subject: bytes) -> None:
+        found = self._by_subject[subject]
+        for place in [place for place in found if place[0] == document]:
+            del found[place]
 
     def about(self, subject: bytes) -> Iterable[Objecting]:
-        """Return what was ever put about a subject; the times say what stands."""
+        """Return what the highest revisions say about a subject; the times say what stands."""
         found = self._by_subject.get(subject)
         return found.values() if found else ()
 
@@ -123,6 +135,22 @@ class Views:
     def compiled(self) -> tuple[View, ...]:
         """Every view compiled so far."""
         return tuple(self._views.values())
+
+
+def views_of(agreement: Agreement, catalogue: "Catalogue") -> tuple[View, ...]:
+    """Return every view that an agreement gives, on each revision that its flows cover.
+
+    From the text alone, signed or not: for publishing their schemas before the first
+    delivery. No schema depends on a pseudonym's key.
+    """
+    views = Views()
+    for flow in agreement.flows:
+        for name in flow.events:
+            for event_type in catalogue.revisions(name) if name in catalogue else ():
+                last = flow.schemas.max or event_type.revision
+                if flow.schemas.min <= event_type.revision <= last:
+                    views.view(event_type, flow, bytes(32))
+    return views.compiled
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -108,7 +108,9 @@ class Documents:
         except BadKey as error:
             raise _Refused(error.code) from None
         revisions = self._revisions.setdefault(party.id, {})
-        revisions[party.revision] = party
+        # Should two texts go by one revision: only a higher one ends a suspension.
+        if revisions.get(party.revision, party).state == "active":
+            revisions[party.revision] = party
         involved = self._involving.get(party.id, set())
         self._changed |= involved
         if party.revision == max(revisions) and current != self._current.get(party.id):
@@ -124,6 +126,9 @@ class Documents:
 
     def _read_objection(self, place: DocumentKey, document: Mapping[str, Any]) -> None:
         read = Objection.model_validate(open_document(document["jws"], self._scheme_key))
+        # A signed document under another's key would pass for a later word on it.
+        if (read.id, read.revision) != (place.id, place.version):
+            raise _Refused("misplaced")
         objecting = Objecting(
             kind=read.kind,
             starts_at_us=to_us(read.starts_at),
@@ -131,7 +136,7 @@ class Documents:
             recipients=None if read.recipients is None else frozenset(read.recipients),
             purposes=None if read.purposes is None else frozenset(read.purposes),
         )
-        self.objections.put(place.id, bytes.fromhex(read.subject), objecting)
+        self.objections.put(read.id, read.revision, bytes.fromhex(read.subject), objecting)
 
     # -- agreements and what was said of them -------------------------------------
 
@@ -190,6 +195,10 @@ class Documents:
 
     def _valid(self, agreement: str, version: int, token: Token) -> Valid | None:
         return self._checker.check(agreement, version, token, self._keys.get(token.party, ()))
+
+    def agreements(self) -> tuple[str, ...]:
+        """Return the addresses of the agreements that there is a text of."""
+        return tuple(sorted(self._texts))
 
     def versions(self, agreement: str) -> list[Version]:
         """Return every text of an agreement that is there or was accepted, by version."""

@@ -7,7 +7,9 @@ because it lies there:
 2. an agreement counts as the text with the SHA-256 that a party signed;
 3. a party's statement counts with the signature of that party's key;
 4. what was once read is never forgotten: a deleted or overwritten revocation,
-   suspension or objection still stands (a higher revision of a party replaces it);
+   suspension or objection still stands (a higher revision of a party or an objection
+   replaces it). That outlives a process because the topic keeps every record: it is
+   not compacted, and whoever compiles gives every version of a key, in order;
 5. what fails a check is not used, and is listed in `Rules.rejected`.
 
 Everything that does not depend on the event or the time is settled here. Changes
@@ -23,6 +25,7 @@ from typing import Final
 from agreements.candidates import Candidate, Views
 from agreements.documents import Documents, Rejected
 from agreements.flows import FlowCompiler, Placed
+from agreements.signed import Version
 from agreements.views import View
 from schemas.catalogue import Catalogue
 from schemas.control import Party
@@ -137,6 +140,15 @@ class Compiler:
         """Take in new or changed documents; the order inside one call does not matter."""
         for key, value in documents.items():
             self._documents.put(key, value)
+
+    def versions(self) -> tuple[Version, ...]:
+        """Return every text of every version of every agreement, with who said what of it."""
+        return tuple(
+            version
+            for agreement in self._documents.agreements()
+            for version in self._documents.versions(agreement)
+            if version.agreement is not None
+        )
 
     def rules(self) -> Rules:
         """Return the rules of all that was applied.

@@ -61,6 +61,15 @@ class Version:
         """Whether the party took its signature back, which is final."""
         return any(one.statement.type is SignatureType.REVOKE for one in self.said.get(party, ()))
 
+    def standing_of(self, party: str) -> Standing:
+        """Return where a party stands towards this text, as the rules see it."""
+        if self.is_revoked_by(party):
+            return Standing.REVOKED
+        if self.accepted_from_us(party) != NEVER_US:
+            return Standing.ACCEPTED
+        said = standing(one.statement for one in self.said.get(party, ()))
+        return Standing.REJECTED if said is Standing.REJECTED else Standing.UNSIGNED
+
     def takes_over_us(self, one: str, other: str) -> int:
         """Return when this version begins for the pair; `NEVER_US` unless both accepted it."""
         begins = (

@@ -12,29 +12,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import rfc8785
-
+from agreements.candidates import views_of
 from agreements.canonical import canonical_form, digest
 from agreements.law import validate
 from agreements.model import Agreement
 from agreements.problems import AgreementInvalid
-from agreements.reading import from_document
-from agreements.signatures import (
-    Signatory,
-    SignatureType,
-    Standing,
-    Subject,
-    Valid,
-    check_signature,
-    standing,
-)
+from agreements.signatures import Signatory, SignatureType, Subject
 from agreements.signatures import sign_agreement as sign
-from agreements.views import View
 from broker.accepted import TOPIC as ACCEPTED
 from broker.control import TOPIC as CONTROL
 from broker.control import ControlState
 from broker.keyring import Keyring
 from broker.routing import DECISIONS, DELIVERIES, EVENTS, QUARANTINE, REVIEW
+from broker.schemas_on_control import missing_schemas
 from broker.scheme import SCHEME, SchemeFolder
 from broker.settings import FILE_NAME, read_settings
 from connectors.streams import Outgoing, Streams
@@ -44,6 +34,8 @@ from schemas.keys import SigningKey
 
 HELD: Final = "held"
 CHECKPOINTS: Final = "checkpoints"
+KEPT: Final = frozenset({CONTROL, DECISIONS, ACCEPTED, CHECKPOINTS})
+"""Topics of which every record is kept for ever: evidence, and what it rests on."""
 
 
 class AlreadyThere(ConfigurationError):
@@ -108,9 +100,7 @@ async def prepare_streams(scheme: SchemeFolder, streams: Streams) -> None:
     """Create the topics that every scheme has, and say who the broker is."""
     partitions = scheme.settings.partitions
     topics = (DECISIONS, REVIEW, HELD, QUARANTINE, CHECKPOINTS, ACCEPTED)
-    await streams.create_topics(
-        {CONTROL: 1, **dict.fromkeys(topics, partitions)}, compacted=frozenset({CONTROL})
-    )
+    await streams.create_topics({CONTROL: 1, **dict.fromkeys(topics, partitions)}, kept=KEPT)
     draft = PartyDraft(BROKER, scheme.settings.scheme.name, roles=("broker",))
     await streams.append([_party_document(scheme, draft, scheme.broker_keys)])
 
@@ -152,23 +142,22 @@ async def put_agreement(
     problems = [p for p in validate(agreement, scheme.catalogue) if p.severity == "error"]
     if problems:
         raise AgreementInvalid(name, problems)
-    key = document_key(Kind.AGREEMENT, agreement.id, agreement.version)
     control = await _control(scheme, streams)
-    there = control.documents.get(key)
-    text = canonical_form(agreement)
-    if there is not None and there != text:
+    sha256 = digest(agreement)
+    if any(
+        version.agreement is not None
+        and (version.agreement.id, version.number) == (agreement.id, agreement.version)
+        and version.sha256 != sha256
+        for version in control.versions()
+    ):
         raise AlreadyThere(
             f"version {agreement.version} of {agreement.id} exists with another text:"
             f" a change is a new version, so write version {agreement.version + 1}"
         )
-    control.apply(key, text, 0)
-    schemas = [
-        document
-        for view in control.snapshot().rules.compile_views()
-        if (document := _schema_document(view)).key not in control.documents
-    ]
-    await streams.append([*schemas, Outgoing(CONTROL, key, text)])
-    return digest(agreement)
+    schemas = missing_schemas(views_of(agreement, scheme.catalogue), control.documents)
+    key = document_key(Kind.AGREEMENT, agreement.id, agreement.version)
+    await streams.append([*schemas, Outgoing(CONTROL, key, canonical_form(agreement))])
+    return sha256
 
 
 async def find_agreement(
@@ -182,9 +171,11 @@ async def find_agreement(
     """
     control = await _control(scheme, streams)
     found = [
-        agreement
-        for agreement in _agreements(control)
-        if agreement.id == agreement_id and version in (None, agreement.version)
+        known.agreement
+        for known in control.versions()
+        if known.agreement is not None
+        and known.agreement.id == agreement_id
+        and version in (None, known.number)
     ]
     if not found:
         raise NotThere(f"there is no agreement {agreement_id}: see `concordat agreement list`")
@@ -194,53 +185,18 @@ async def find_agreement(
 async def standings(scheme: SchemeFolder, streams: Streams) -> list[dict[str, Any]]:
     """Return each agreement with where its parties stand, by id and version."""
     control = await _control(scheme, streams)
-    found = sorted(_agreements(control), key=lambda agreement: (agreement.id, agreement.version))
     return [
         {
-            "agreement": agreement.id,
-            "version": agreement.version,
-            "title": agreement.title,
-            "sha256": digest(agreement),
+            "agreement": version.agreement.id,
+            "version": version.number,
+            "title": version.agreement.title,
+            "sha256": version.sha256,
             "standing": {
-                party.id: _standing(control, agreement, party.id).value
-                for party in agreement.parties
+                party.id: version.standing_of(party.id).value for party in version.agreement.parties
             },
         }
-        for agreement in found
-    ]
-
-
-def _standing(control: ControlState, agreement: Agreement, party: str) -> Standing:
-    """Where one party stands towards an agreement, from the statements that verify."""
-    known = control.snapshot().rules.parties.get(party)
-    said = []
-    for kind in SignatureType:
-        key = document_key(
-            Kind.SIGNATURE, agreement.id, agreement.version, party=party, type=kind.value
-        )
-        document = control.documents.get(key)
-        if known is None or document is None:
-            continue
-        token = json.loads(document)["jws"]
-        subject = Subject.of(agreement)
-        checked = check_signature(token, subject, party=party, keys=known.signing_keys, type=kind)
-        if isinstance(checked, Valid):
-            said.append(checked.statement)
-    return standing(said)
-
-
-def _schema_document(view: View) -> Outgoing:
-    mark = view.fingerprint.hex()
-    document: dict[str, Any] = {"fingerprint": mark, "schema": view.schema}
-    return Outgoing(CONTROL, document_key(Kind.SCHEMA, mark), rfc8785.dumps(document))
-
-
-def _agreements(control: ControlState) -> list[Agreement]:
-    prefix = f"{Kind.AGREEMENT}|".encode()
-    return [
-        from_document(json.loads(value))
-        for key, value in control.documents.items()
-        if key.startswith(prefix)
+        for version in control.versions()
+        if version.agreement is not None
     ]
 
 

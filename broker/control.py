@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from agreements.rules import Compiler, Rules
+from agreements.signed import Version
 from connectors.streams import Streams
 
 TOPIC = "control"
@@ -61,6 +62,11 @@ class ControlState:
             self._compile_fresh()
             self._snapshot = Snapshot(self._compiler.rules(), self._position)
         return self._snapshot
+
+    def versions(self) -> tuple[Version, ...]:
+        """Return the agreements' versions, as far as they are what they say they are."""
+        self._compile_fresh()
+        return self._compiler.versions()
 
     def _compile_fresh(self) -> None:
         self._compiler.apply(self._fresh)

@@ -96,6 +96,7 @@ class SchemeFolder:
             group=settings.group,
             max_records=settings.max_records,
             session_seconds=settings.session_seconds,
+            partitions=self.settings.partitions,
             progress=progress,
         )
 

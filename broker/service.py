@@ -6,6 +6,7 @@ together, so that one commits while the next is routed.
 """
 
 import asyncio
+import contextlib
 import gc
 import time
 from collections import Counter
@@ -13,16 +14,20 @@ from collections.abc import Callable
 
 import structlog
 
-from broker.control import ControlState
-from broker.routing import EVENTS, Routed, Router
-from connectors.streams import Batch, Group, NotCommitted, Streams
+from broker.control import ControlState, Snapshot
+from broker.routing import DELIVERIES, EVENTS, Routed, Router
+from broker.schemas_on_control import missing_schemas
+from connectors.streams import Batch, Group, NotCommitted, Streams, StreamsUnavailable
 from schemas.errors import ConfigurationError
 
 IDLE_SECONDS = 0.25
-"""How long a read waits before the loop looks at its topics and at the stop signal."""
+"""How long a read waits before the loop looks at the parties and at the stop signal."""
 
 _COLLECTING = (50_000, 20, 100)
 """How many new objects, and then younger collections, before Python looks for cycles."""
+
+_TOPICS_OF = {"publisher": EVENTS, "recipient": DELIVERIES}
+"""What the name of a party's topic begins with, by its role."""
 
 log = structlog.get_logger()
 
@@ -41,6 +46,7 @@ class RouterService:
         group: str = "router",
         max_records: int = 2000,
         session_seconds: float = 10.0,
+        partitions: int = 4,
         progress: Progress | None = None,
     ) -> None:
         self._streams = streams
@@ -49,7 +55,11 @@ class RouterService:
         self._group_name = group
         self._max_records = max_records
         self._session_seconds = session_seconds
+        self._partitions = partitions
         self._progress = progress
+        self._seen: Snapshot | None = None
+        self._needed: frozenset[tuple[str, str]] = frozenset()
+        self._prepared: frozenset[tuple[str, str]] = frozenset()
         self._stopping = asyncio.Event()
         self._commits: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
@@ -68,19 +78,20 @@ class RouterService:
         """
         async with self._control.following(self._streams) as follower:
             calm_the_collector()
+            await self._publish_schemas()
             while not self._stopping.is_set():
-                topics = self._topics()
-                if topics and await self._route_topics(topics, follower, until_idle=until_idle):
+                topics = await self._prepare()
+                if topics:
+                    await self._route_topics(topics, follower, until_idle=until_idle)
                     return
-                if not topics:
-                    if until_idle:
-                        return
-                    await self._pause(follower)
+                if until_idle:
+                    return
+                await self._pause(follower)
 
     async def _route_topics(
         self, topics: list[str], follower: asyncio.Task[None], *, until_idle: bool
-    ) -> bool:
-        """Route until stopped (True) or until other topics are to be read (False)."""
+    ) -> None:
+        """Route until stopped; topics of parties that join are taken on."""
         async with self._streams.group(
             self._group_name,
             topics,
@@ -89,18 +100,17 @@ class RouterService:
             session_timeout=self._session_seconds,
         ) as group:
             log.info("routing", topics=len(topics))
-            while True:
+            while not self._stopping.is_set():
                 batch = await group.next(IDLE_SECONDS)
                 self._check(follower)
                 if batch is not None:
                     self._route(group, batch)
-                    continue
-                if self._stopping.is_set() or (until_idle and await self._is_idle(topics)):
-                    await self._settle()
-                    return True
-                if self._topics() != topics:
-                    await self._settle()
-                    return False
+                elif until_idle and await self._is_idle(topics):
+                    break
+                if self._parties() != self._prepared:
+                    topics = await self._prepare()
+                    await group.subscribe(topics)
+            await self._settle()
 
     def _route(self, group: Group, batch: Batch) -> None:
         routed = self._router.route(
@@ -121,14 +131,25 @@ class RouterService:
         except NotCommitted as error:
             self._router.accepted.release(routed.accepted)
             log.warning("batch dropped", code=error.code, topic=batch.topic)
-            # The answer may have been lost after the streams took the batch: look there.
-            await self._on_assigned(batch.topic, batch.partition)
+            await self._look_again(batch)
             return
         self._router.accepted.forget_oldest()
         self.tally.update(routed.tally)
         log.info("batch", topic=batch.topic, partition=batch.partition, **_counts(routed.tally))
         if self._progress is not None:
             self._progress(self.tally)
+
+    async def _look_again(self, batch: Batch) -> None:
+        """Read back what the streams may have taken although their answer was lost.
+
+        They may be away, which may be why it was. A router that is to stop need not wait.
+        """
+        while not self._stopping.is_set():
+            with contextlib.suppress(StreamsUnavailable):
+                await self._on_assigned(batch.topic, batch.partition)
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), IDLE_SECONDS)
 
     async def _is_idle(self, topics: list[str]) -> bool:
         await self._settle()
@@ -144,12 +165,34 @@ class RouterService:
     async def _on_assigned(self, topic: str, partition: int) -> None:
         await self._router.accepted.load(self._streams, topic, partition)
 
-    def _topics(self) -> list[str]:
-        """The events of every publisher that ``control`` names."""
-        rules = self._control.snapshot().rules
-        return sorted(
-            EVENTS + party.id for party in rules.parties.values() if "publisher" in party.roles
+    def _parties(self) -> frozenset[tuple[str, str]]:
+        """What each party on ``control`` needs a topic for."""
+        snapshot = self._control.snapshot()
+        if snapshot is not self._seen:
+            self._seen = snapshot
+            self._needed = frozenset(
+                (prefix, party.id)
+                for party in snapshot.rules.parties.values()
+                for role, prefix in _TOPICS_OF.items()
+                if role in party.roles
+            )
+        return self._needed
+
+    async def _prepare(self) -> list[str]:
+        """See that every party's topics exist, and return those of the publishers.
+
+        One party whose topic was forgotten would else stop the routing of all.
+        """
+        self._prepared = self._parties()
+        await self._streams.create_topics(
+            {prefix + party: self._partitions for prefix, party in self._prepared}
         )
+        return sorted(prefix + party for prefix, party in self._prepared if prefix == EVENTS)
+
+    async def _publish_schemas(self) -> None:
+        """Put schemas of views on ``control`` that are not there, such as after an upgrade."""
+        views = self._control.snapshot().rules.compile_views()
+        await self._streams.append(missing_schemas(views, self._control.documents))
 
     async def _pause(self, follower: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(self._stopping.wait())

@@ -1,0 +1,227 @@
+"""What happens to a scheme over time: new versions, rubbish on control, parties that join."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from agreements.canonical import canonical_form, to_document
+from agreements.model import Agreement
+from agreements.reading import from_document, read_agreement
+from agreements.signatures import Signatory, SignatureType
+from broker.administration import (
+    PartyDraft,
+    add_party,
+    find_agreement,
+    found_scheme,
+    prepare_streams,
+    put_agreement,
+    sign_agreement,
+    standings,
+)
+from broker.control import TOPIC as CONTROL
+from broker.edge import publisher_of, receive_all
+from broker.routing import DELIVERIES
+from broker.scheme import SchemeFolder
+from connectors.prepared import PreparedEvent
+from connectors.streams import Outgoing, Streams
+from schemas.control import Kind, document_key
+
+TOUR = Path(__file__).parents[2] / "docs" / "using" / "tour" / "placements.yaml"
+COUNCIL, SCHOOL = "anytown-council", "anytown-virtual-school"
+PURPOSE = "promote-looked-after-education"
+WHO = Signatory(name="Somebody", post="SIRO", capacity="SIRO")
+
+
+@dataclass
+class Town:
+    """A scheme with a council, a school and the tour's agreement."""
+
+    scheme: SchemeFolder
+    streams: Streams
+    numbers: int = 0
+
+    async def agree(self, agreement: Agreement) -> None:
+        """Put an agreement and sign it for both."""
+        await put_agreement(self.scheme, self.streams, agreement, name="agreement")
+        for party in (COUNCIL, SCHOOL):
+            await self.sign(agreement, party)
+
+    async def sign(
+        self, agreement: Agreement, party: str, kind: SignatureType = SignatureType.ACCEPT
+    ) -> None:
+        """Say something of an agreement for a party."""
+        await sign_agreement(
+            self.scheme, self.streams, agreement, party=party, signatory=WHO, at=now(), kind=kind
+        )
+
+    async def publish(self, count: int = 1, *, party: str = COUNCIL) -> None:
+        """Publish placements that nobody has published before."""
+        publisher = await publisher_of(self.scheme, self.streams, party)
+        first, self.numbers = self.numbers, self.numbers + count
+        await publisher.publish(a_placement(number) for number in range(first, self.numbers))
+
+    async def route(self) -> dict[str, int]:
+        """Route until nothing is left; returns what was counted."""
+        service = self.scheme.service(self.streams)
+        await service.run(until_idle=True)
+        return dict(service.tally)
+
+    async def receive(self) -> tuple[int, int]:
+        """Receive at the school: how many opened, and how many did not."""
+        return await receive_all(
+            self.scheme, self.streams, party=SCHOOL, folder=self.scheme.path / "received"
+        )
+
+
+def now() -> datetime:
+    """Return the time, to the millisecond that a signature carries."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def a_placement(number: int) -> PreparedEvent:
+    """Return a placement of a child with a valid UPN."""
+    record = {
+        "childId": f"C-{number}",
+        "upn": "G330200112001",
+        "sex": "1",
+        "decom": "2026-11-02",
+        "rne": "S",
+        "legalStatus": "C2",
+        "cin": "N1",
+        "placementType": "U6",
+        "localAuthority": "E09000033",
+        "addressConfidential": False,
+    }
+    return PreparedEvent(
+        "uk.gov.csc.cla-placement.v1", f"C-{number}", record, datetime(2026, 11, 2, tzinfo=UTC)
+    )
+
+
+def the_agreement(**changes: Any) -> Agreement:
+    """Return the tour's agreement, with changes."""
+    agreement = read_agreement(TOUR.read_bytes(), name=TOUR.name)
+    return from_document({**to_document(agreement), **changes})
+
+
+def version_two() -> Agreement:
+    """Return a second version that shares one item more."""
+    document = to_document(the_agreement(version=2))
+    document["flows"][0]["items"].append({"path": "sex"})
+    return from_document(document)
+
+
+@pytest_asyncio.fixture(name="town")
+async def a_town(tmp_path: Path) -> AsyncIterator[Town]:
+    """Found a scheme on the embedded streams."""
+    scheme = found_scheme(tmp_path / "town", name="Anytown", streams="sqlite:streams.db")
+    async with scheme.streams() as streams:
+        await prepare_streams(scheme, streams)
+        await add_party(scheme, streams, PartyDraft(COUNCIL, "Council"))
+        await add_party(scheme, streams, PartyDraft(SCHOOL, "School", purposes=(PURPOSE,)))
+        yield Town(scheme, streams)
+
+
+async def test_deliveries_under_a_second_version_open(town: Town) -> None:
+    """The schema of a view is on control before the first delivery that needs it."""
+    await town.agree(the_agreement())
+    await town.publish()
+    assert await town.route() == {"accepted": 1, "permit": 1}
+    await town.agree(version_two())
+    await town.publish()
+    assert await town.route() == {"accepted": 1, "permit": 1}
+    assert await town.receive() == (2, 0)
+
+
+async def test_a_router_that_starts_puts_missing_schemas_on_control(town: Town) -> None:
+    """An upgrade may bring a revision of a schema that no agreement was put with."""
+    agreement = the_agreement()
+    key = document_key(Kind.AGREEMENT, agreement.id, agreement.version)
+    await town.streams.append([Outgoing(CONTROL, key, canonical_form(agreement))])
+    for party in (COUNCIL, SCHOOL):
+        await town.sign(agreement, party)
+    keys = [record.key or b"" async for record in town.streams.read(CONTROL)]
+    assert not any(key.startswith(b"schema|") for key in keys)
+    await town.publish()
+    assert await town.route() == {"accepted": 1, "permit": 1}
+    assert await town.receive() == (1, 0)
+
+
+async def test_rubbish_on_control_keeps_nobody_from_revoking(town: Town) -> None:
+    """What does not hold together is passed over, by officers' commands as by routers."""
+    agreement = the_agreement()
+    await town.agree(agreement)
+    await town.streams.append(
+        [
+            Outgoing(CONTROL, b"agreement|https://evil.example|1", b"not json"),
+            Outgoing(CONTROL, b"\xff\xfe", b"{}"),
+            Outgoing(CONTROL, None, b"{}"),
+        ]
+    )
+    [told] = await standings(town.scheme, town.streams)
+    assert told["standing"] == {COUNCIL: "accepted", SCHOOL: "accepted"}
+    found = await find_agreement(town.scheme, town.streams, agreement.id, None)
+    await town.sign(found, SCHOOL, SignatureType.REVOKE)
+    await town.publish()
+    assert await town.route() == {"accepted": 1, "deny:revoked": 1}
+    [told] = await standings(town.scheme, town.streams)
+    assert told["standing"] == {COUNCIL: "accepted", SCHOOL: "revoked"}
+
+
+async def test_a_router_at_work_stops_when_it_is_told(town: Town) -> None:
+    """Only the batches in hand are finished; the rest is for whoever comes next."""
+    await town.agree(the_agreement())
+    await town.publish(500)
+    service = town.scheme.service(town.streams)
+    service._max_records = 5
+    service._progress = lambda _: service.stop()
+    await service.run()
+    assert 0 < service.tally["accepted"] < 500
+
+
+async def test_a_party_that_joins_is_heard_while_others_keep_the_router_busy(town: Town) -> None:
+    """A new publisher's topic is taken on without waiting for a quiet moment."""
+    await town.agree(the_agreement())
+    service = town.scheme.service(town.streams)
+    running = asyncio.create_task(service.run())
+    late = "anytown-late"
+    try:
+        async with asyncio.timeout(60):
+            await town.publish(20)
+            await add_party(town.scheme, town.streams, PartyDraft(late, "Late"))
+            await town.publish(3, party=late)
+            while service.tally["deny:no-agreement"] < 3:
+                await town.publish(5)
+                await asyncio.sleep(0)
+    finally:
+        service.stop()
+        await running
+    assert service.tally["deny:no-agreement"] == 3
+
+
+async def test_a_topic_that_was_forgotten_does_not_stop_the_router(tmp_path: Path) -> None:
+    """What the parties on control need is made by the router that needs it."""
+    scheme = found_scheme(tmp_path / "town", name="Anytown", streams="sqlite:streams.db")
+    async with scheme.streams() as streams:
+        await prepare_streams(scheme, streams)
+        create = streams.create_topics
+
+        async def forget(_: Any, **__: Any) -> None:
+            """Create nothing."""
+
+        streams.create_topics = forget  # type: ignore[method-assign]
+        await add_party(scheme, streams, PartyDraft(COUNCIL, "Council"))
+        await add_party(scheme, streams, PartyDraft(SCHOOL, "School", purposes=(PURPOSE,)))
+        streams.create_topics = create  # type: ignore[method-assign]
+        town = Town(scheme, streams)
+        await town.agree(the_agreement())
+        assert await town.route() == {}
+        assert DELIVERIES + SCHOOL in await streams.topics()
+        await town.publish()
+        assert await town.route() == {"accepted": 1, "permit": 1}
+        assert await town.receive() == (1, 0)
