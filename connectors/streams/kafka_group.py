@@ -148,8 +148,12 @@ class KafkaGroup:
 
     async def commit(self, batch: Batch, outgoing: Sequence[Outgoing] = ()) -> None:
         """See the port."""
-        self._held_for(batch)
-        topics = await self._streams.topics_of({record.topic for record in outgoing})
+        held = self._held_for(batch)
+        try:
+            topics = await self._streams.topics_of({record.topic for record in outgoing})
+        except StreamsUnavailable as error:
+            self._holding.restart(held, after=_RETRY_SECONDS)
+            raise NotCommitted("Kafka did not say what the topics are") from error
         held = self._held_for(batch)
         transactions = held.transactions
         if transactions is None or held.committing is not None:

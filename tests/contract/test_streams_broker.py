@@ -68,6 +68,28 @@ async def test_a_broker_that_comes_back_finds_the_work_where_it_was(
     assert counts == Counter(range(TOTAL))
 
 
+async def test_a_batch_for_a_topic_that_cannot_be_looked_up_is_given_again(
+    own_kafka: LocalKafka,
+) -> None:
+    """The broker goes before the first commit to a topic: not committed, and then it is."""
+    async with open_streams(f"kafka://{own_kafka.address}") as streams, asyncio.timeout(WAIT):
+        await streams.create_topics({"in": 1, "out": 1})
+        await streams.append([Outgoing("in", b"k", b"1")])
+        async with streams.group("group", ["in"]) as group:
+            batch = await group.next()
+            assert batch is not None
+            await asyncio.to_thread(own_kafka.stop)
+            with pytest.raises(NotCommitted):
+                await group.commit(batch, [Outgoing("out", b"k", b"1")])
+            await asyncio.to_thread(own_kafka.start)
+            again = await group.next()
+            assert again is not None
+            assert again.records == batch.records
+            await group.commit(again, [Outgoing("out", b"k", b"1")])
+        values = [record.value async for record in streams.read("out")]
+    assert values == [b"1"]
+
+
 async def test_a_broker_that_is_away_is_told_as_such(own_kafka: LocalKafka) -> None:
     """Opening streams that do not answer is a delivery error, which may be tried again."""
     await asyncio.to_thread(own_kafka.stop)
