@@ -155,8 +155,8 @@ def event_part(  # noqa: PLR0913, PLR0917  one argument a field, in the schema's
             long(len(event_id)),
             event_id,
             long(occurred_at_ms),
-            long(published_at_ms),
-            long(received_at_ms),
+            _shared_long(published_at_ms),
+            _shared_long(received_at_ms),
             digest,
             long(len(subjects)),
             *subjects,
@@ -193,6 +193,10 @@ def long(number: int) -> bytes:
     if number < 0x1000_0000:  # noqa: PLR2004  twice fourteen
         return _FIRST[number & 0x3FFF] + _LAST[number >> 14]
     return _FIRST[number & 0x3FFF] + _FIRST[number >> 14 & 0x3FFF] + _rest(number >> 28)
+
+
+_shared_long: Final = lru_cache(maxsize=256)(long)
+"""For times that the events of a batch have in common: when they were signed, and appended."""
 
 
 def _rest(number: int) -> bytes:
