@@ -152,10 +152,14 @@ class Opening:
         event.plaintext = self._opener.open(record.value or b"", binding.aad(envelope.id))
 
     def verify(self, event: InHand) -> None:
-        """Check the publisher's signature over headers and payload."""
+        """Check the publisher's signature over the record: topic, key, headers and payload."""
         record = event.record
         event.verified = self._verifier.verify(
-            self._publisher, record.topic, record.headers, event.plaintext
+            self._publisher,
+            record.topic,
+            key=record.key or b"",
+            headers=record.headers,
+            plaintext=event.plaintext,
         )
 
     def scan(self, event: InHand) -> None:

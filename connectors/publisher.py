@@ -191,6 +191,7 @@ class Publisher:
         entries = [
             Entry(
                 self.topic,
+                encoded.record_key,
                 [told if header[0] == "ce_time" else header for header in encoded.headers],
                 encoded.payload,
                 new_salt(),
@@ -202,7 +203,7 @@ class Publisher:
         return [
             Outgoing(
                 self.topic,
-                encoded.record_key,
+                entry.key,
                 self._sealer.seal(plaintext, encoded.aad),
                 entry.headers,
             )

@@ -2,8 +2,8 @@
 
 One Ed25519 signature stands over the Merkle root of a batch; every event carries
 that signature and its path to the root. What is signed is the record as a whole:
-topic, all headers, payload, and 16 random bytes of salt, so that the leaf hash is
-a commitment which may stand in evidence without telling anything about the event.
+topic, record key, all headers, payload, and 16 random bytes of salt, so that the leaf
+hash is a commitment which may stand in evidence without telling anything about the event.
 
 The plaintext that gets sealed to the broker is one CBOR array::
 
@@ -83,7 +83,7 @@ _MIN_TIME_MS: Final = 1 << 32  # below it the deterministic encoding is shorter:
 
 
 class Verified(NamedTuple):
-    """What a publisher signed. ``leaf`` is the salted commitment to topic, headers and payload."""
+    """What a publisher signed. ``leaf`` is the salted commitment to the whole record."""
 
     payload: bytes
     leaf: bytes
@@ -187,8 +187,10 @@ class Verifier:
         self._cached_batches = cached_batches
         self._batches: OrderedDict[bytes, _Batch] = OrderedDict()
 
-    def verify(self, publisher: str, topic: str, headers: Headers, plaintext: bytes) -> Verified:
-        """Check that ``publisher`` signed this record for this topic with these headers.
+    def verify(
+        self, publisher: str, topic: str, *, key: bytes, headers: Headers, plaintext: bytes
+    ) -> Verified:
+        """Check that ``publisher`` signed this record for this topic, key and these headers.
 
         Raises ``UnknownKey`` when the publisher has no such key, ``BadSignature`` for
         anything that was changed or is not written as it must be.
@@ -199,7 +201,7 @@ class Verifier:
         index, size, path, payload, tail = _read(plaintext)
         # 2. What the publisher committed to.
         try:
-            leaf = leaf_of(topic, headers, tail)
+            leaf = leaf_of(topic, key, headers, tail=tail)
         except (ValueError, struct.error):
             raise BadSignature("the record has headers that cannot have been signed") from None
         # 3. A root that the publisher signed, with a key that is in use now, and the way

@@ -134,7 +134,13 @@ class World:
             "broker", record.topic, envelope.id, envelope.type, dataschema_of(envelope.fingerprint)
         )
         plaintext = self._opener.open(record.value or b"", binding.to_aad())
-        return self._verifier.verify(self.trust, record.topic, record.headers, plaintext)
+        return self._verifier.verify(
+            self.trust,
+            record.topic,
+            key=record.key or b"",
+            headers=record.headers,
+            plaintext=plaintext,
+        )
 
     async def deliver(self, records: Sequence[Record], *, announce: bool = True) -> list[Outgoing]:
         """Hand published events on to social care, each whole; return what was appended."""
@@ -178,7 +184,7 @@ class World:
 async def found(streams: Streams, *, partitions: int = 2, **changes: Any) -> World:
     """Create the topics of a world and announce its broker."""
     world = World(streams, **changes)
-    await streams.create_topics({"control": 1}, compacted=frozenset({"control"}))
+    await streams.create_topics({"control": 1}, kept=frozenset({"control"}))
     await streams.create_topics(
         {f"events.{world.trust}": partitions, f"deliveries.{world.social_care}": partitions}
     )

@@ -42,6 +42,7 @@ from schemas.signing import Entry, new_salt, sign_batch
 
 NOON_MS = to_us(NOON) // 1000
 TOPIC = f"events.{COUNCIL}"
+SUBJECT_KEY = b"the same subject"
 MARK = "ZZ-marked-ZZ"
 """A text that occurs in no name of ours: what is clear of it was not copied from a record."""
 
@@ -100,7 +101,7 @@ class RoutingWorld:
     def records(self, hows: Sequence[Mapping[str, Any]]) -> list[Record]:
         """Build the records of one signed batch; each from what is different about it."""
         return [
-            self.seal(plaintext, entry.topic, entry.headers, sealer=sealer)
+            self.seal(plaintext, entry.topic, entry.headers, key=entry.key, sealer=sealer)
             for plaintext, entry, sealer in self.signed(hows)
         ]
 
@@ -121,6 +122,7 @@ class RoutingWorld:
         topic: str,
         headers: Sequence[tuple[str, bytes]],
         *,
+        key: bytes | None = None,
         sealer: SigningKey | None = None,
     ) -> Record:
         """Seal any plaintext to the broker, bound to what the headers say."""
@@ -129,9 +131,9 @@ class RoutingWorld:
             "broker", topic, said.get("ce_id", ""), said.get("ce_type", ""),
             said.get("ce_dataschema", ""),
         )  # fmt: skip
-        offset = next(self._numbers)
+        offset, key = next(self._numbers), SUBJECT_KEY if key is None else key
         value = self._sealer(sealer or key_of(COUNCIL)).seal(plaintext, binding.to_aad())
-        return Record(topic, 0, offset, NOON_MS, b"the same subject", value, headers)
+        return Record(topic, 0, offset, NOON_MS, key, value, headers)
 
     def _sealer(self, sender: SigningKey) -> Sealer:
         public = self.keys.sealing[0].public
@@ -144,6 +146,7 @@ class RoutingWorld:
         *,
         publisher: str = COUNCIL,
         topic: str | None = None,
+        key: bytes | None = None,
         event_type: str = PLACEMENT,
         event_id: str | None = None,
         record: Mapping[str, Any] | None = None,
@@ -169,6 +172,7 @@ class RoutingWorld:
         said: dict[str, bytes | None] = dict(envelope.to_headers()) | dict(headers or {})
         entry = Entry(
             topic or f"events.{publisher}",
+            SUBJECT_KEY if key is None else key,
             [(name, value) for name, value in said.items() if value is not None],
             frame(kind.fingerprint, body) if payload is None else payload,
             new_salt(),

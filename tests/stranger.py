@@ -41,11 +41,11 @@ def thumbprint(jwk: Jwk) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
-def leaf_of(topic: str, headers: Headers, payload: bytes, salt: bytes) -> bytes:
+def leaf_of(topic: str, key: bytes, headers: Headers, payload: bytes, salt: bytes) -> bytes:
     """Return the leaf of a record."""
     found = sorted(headers, key=lambda pair: pair[0].encode())
     names, values = [name for name, _ in found], b"\x00".join(value for _, value in found)
-    parts = ["concordat-event-v1", topic, names, values, payload, salt]
+    parts = ["concordat-event-v1", topic, key, names, values, payload, salt]
     return hashlib.sha256(b"\x00" + dumps(parts)).digest()
 
 
@@ -72,14 +72,14 @@ def tree_path(index: int, leaves: list[bytes]) -> list[bytes]:
 
 
 def sign(
-    jwk: Jwk, publisher: str, topic: str, events: list[tuple[Headers, bytes]], *, at_ms: int
+    jwk: Jwk, publisher: str, topic: str, events: list[tuple[bytes, Headers, bytes]], *, at_ms: int
 ) -> list[bytes]:
     """Return the plaintext of each event of a batch."""
     key = Ed25519PrivateKey.from_private_bytes(unbase64(jwk["d"]))
     salts = [os.urandom(16) for _ in events]
     leaves = [
-        leaf_of(topic, headers, payload, salt)
-        for (headers, payload), salt in zip(events, salts, strict=True)
+        leaf_of(topic, record_key, headers, payload, salt)
+        for (record_key, headers, payload), salt in zip(events, salts, strict=True)
     ]
     root = [publisher, at_ms, len(events), tree_root(leaves)]
     signature = key.sign(b"concordat-batch-v1\x00" + dumps(root))
@@ -91,7 +91,7 @@ def sign(
                 b"".join(tree_path(index, leaves)), payload, salts[index],
             ]
         )
-        for index, (_, payload) in enumerate(events)
+        for index, (_, _, payload) in enumerate(events)
     ]  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def stage_us(world: World, snapshot: Snapshot, records: Sequence[Record]) -> dic
     verified = stage(
         "verify",
         lambda: [
-            verifier.verify(PUBLISHER, TOPIC, r.headers, p)
+            verifier.verify(PUBLISHER, TOPIC, key=r.key or b"", headers=r.headers, plaintext=p)
             for r, p in zip(records, plain, strict=True)
         ],
     )

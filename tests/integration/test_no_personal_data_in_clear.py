@@ -195,12 +195,12 @@ async def append_hostile(scheme: SchemeFolder, streams: Streams, marks: Marks) -
         )
         payload = body if number == 1 else frame(kind.fingerprint, b"\x80\x01" + body)
         headers = envelope.to_headers()
-        entry = Entry(topic, headers, payload, new_salt())
+        key = bytes(16)
+        entry = Entry(topic, key, headers, payload, new_salt())
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
         (plaintext,) = sign_batch(keys.signing[0], CHILDREN, [entry], signed_at_ms=now_ms)
         binding = Binding("broker", topic, envelope.id, PLACEMENT, envelope.dataschema)
         value = sealer.seal(plaintext, binding.to_aad())
-        key = bytes(16)
         match number:
             case 2:
                 headers = [*headers, ("ce_name", marks.text().encode())]

@@ -9,7 +9,7 @@ from schemas import merkle
 from schemas.cbor import BYTES, UNSIGNED, head, read_head
 from schemas.keys import BadSignature, SealingKey, SigningKey, Suite, UnknownKey
 from schemas.sealing import Binding, DoesNotOpen, Opener, Sealer
-from schemas.signing import Entry, Verifier, event_leaf, sign_batch
+from schemas.signing import Entry, Verified, Verifier, event_leaf, sign_batch
 
 KEY = SigningKey(b"\x01" * 32)
 RECIPIENT = SealingKey(Suite.X25519, b"\x02" * 32)
@@ -30,7 +30,7 @@ headers = st.lists(
     max_size=6,
 )
 entries = st.builds(
-    Entry, st.sampled_from(["events.a", "events.b"]), headers, payloads,
+    Entry, st.sampled_from(["events.a", "events.b"]), st.binary(max_size=40), headers, payloads,
     st.binary(min_size=16, max_size=16),
 )  # fmt: skip
 sealer = Sealer(KEY, "recipient", RECIPIENT.public)
@@ -41,6 +41,13 @@ def a_verifier() -> Verifier:
     """Return a verifier that knows the publisher's key."""
     known = {(PUBLISHER, KEY.kid): KEY.public}
     return Verifier(lambda publisher, kid: known.get((publisher, kid)))
+
+
+def verify(verifier: Verifier, entry: Entry, plaintext: bytes) -> Verified:
+    """Verify a record where its entry says that it lies."""
+    return verifier.verify(
+        PUBLISHER, entry.topic, key=entry.key, headers=entry.headers, plaintext=plaintext
+    )
 
 
 @given(payloads, bindings, bindings)
@@ -107,10 +114,10 @@ def test_every_record_of_a_batch_verifies_in_any_order(batch: list[Entry], rando
     random.shuffle(records)  # type: ignore[attr-defined]
     verifier = a_verifier()
     for entry, plaintext in records:
-        verified = verifier.verify(PUBLISHER, entry.topic, entry.headers, plaintext)
+        verified = verify(verifier, entry, plaintext)
         assert verified.payload == entry.payload
         assert verified.leaf == event_leaf(entry)
-        fresh = a_verifier().verify(PUBLISHER, entry.topic, entry.headers, plaintext)
+        fresh = verify(a_verifier(), entry, plaintext)
         assert fresh == verified
 
 
@@ -131,7 +138,7 @@ def test_a_remembering_verifier_and_a_fresh_one_give_the_same_answer(
         answers = []
         for verifier in (remembering, a_verifier()):
             try:
-                verified = verifier.verify(PUBLISHER, entry.topic, entry.headers, bytes(plaintext))
+                verified = verify(verifier, entry, bytes(plaintext))
             except (BadSignature, UnknownKey) as error:
                 answers.append(type(error))
             else:
@@ -151,10 +158,12 @@ def test_different_records_have_different_leaves(one: Entry, other: Entry) -> No
 @given(st.binary(max_size=700))
 def test_bytes_that_were_never_signed_are_refused(data: bytes) -> None:
     """Nothing but our errors, whatever a publisher seals."""
-    start = sign_batch(KEY, PUBLISHER, [Entry("t", [], b"", bytes(16))], signed_at_ms=NOON_MS)[0]
+    start = sign_batch(KEY, PUBLISHER, [Entry("t", b"", [], b"", bytes(16))], signed_at_ms=NOON_MS)[
+        0
+    ]
     for plaintext in (data, start[:122] + data):
         with pytest.raises((BadSignature, UnknownKey)):
-            a_verifier().verify(PUBLISHER, "t", [], plaintext)
+            a_verifier().verify(PUBLISHER, "t", key=b"", headers=[], plaintext=plaintext)
 
 
 @settings(max_examples=50)

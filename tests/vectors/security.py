@@ -26,6 +26,7 @@ from vectors.material import (
     secret,
 )
 
+from connectors.streams.partitioning import key_hash
 from schemas import merkle, wrapping
 from schemas.control import document_key, sign_document
 from schemas.keys import SealingKey, SigningKey, Suite
@@ -93,7 +94,8 @@ def _batch(size: int) -> dict[str, Any]:
             for name, value in HEADERS
         ]
         salt = secret(f"salt {size} {number}")[:SALT_BYTES]
-        entries.append(Entry(TOPIC, headers, PAYLOAD + bytes([number]), salt))
+        key = secret(f"record key {number}")[:16]
+        entries.append(Entry(TOPIC, key, headers, PAYLOAD + bytes([number]), salt))
     leaves = [event_leaf(entry) for entry in entries]
     root = merkle.root(leaves)
     plaintexts = sign_batch(PUBLISHER_KEY, PUBLISHER, entries, signed_at_ms=SIGNED_AT_MS)
@@ -103,6 +105,8 @@ def _batch(size: int) -> dict[str, Any]:
         "root_message": root_message(PUBLISHER, SIGNED_AT_MS, size, root).hex(),
         "records": [
             {
+                "key": entry.key.hex(),
+                "partition_of_4": key_hash(entry.key) % 4,
                 "headers": pairs(list(entry.headers)),
                 "payload": entry.payload.hex(),
                 "salt": entry.salt.hex(),
@@ -119,7 +123,9 @@ def _leaf_input(entry: Entry) -> bytes:
     """Encode what a leaf is the hash of, by a library: the product writes it by hand."""
     headers = sorted(entry.headers)
     names, values = [name for name, _ in headers], b"\x00".join(value for _, value in headers)
-    parts = ["concordat-event-v1", entry.topic, names, values, entry.payload, entry.salt]
+    parts = [
+        "concordat-event-v1", entry.topic, entry.key, names, values, entry.payload, entry.salt,
+    ]  # fmt: skip
     return cbor2.dumps(parts, canonical=True)
 
 

@@ -14,7 +14,9 @@ from schemas.signing import (
     SALT_BYTES,
     BadSignature,
     Entry,
+    Headers,
     UnknownKey,
+    Verified,
     Verifier,
     event_leaf,
     root_message,
@@ -24,6 +26,7 @@ from schemas.signing import (
 KEY = SigningKey(b"\x01" * 32)
 PUBLISHER = "anytown-nhs-trust"
 TOPIC = f"events.{PUBLISHER}"
+RECORD_KEY = b"the same subject"
 NOON_MS = 1_775_035_800_000
 KEYS = {(PUBLISHER, KEY.kid): KEY.public}
 
@@ -31,7 +34,7 @@ KEYS = {(PUBLISHER, KEY.kid): KEY.public}
 def an_entry(number: int = 0, payload: bytes = b"payload") -> Entry:
     """Return a record; the number makes it different from the others."""
     headers = [("ce_id", b"%d" % number), ("ce_specversion", b"1.0"), ("content-type", b"x")]
-    return Entry(TOPIC, headers, payload, number.to_bytes(SALT_BYTES))
+    return Entry(TOPIC, RECORD_KEY, headers, payload, number.to_bytes(SALT_BYTES))
 
 
 def signed(size: int, *, key: SigningKey = KEY, publisher: str = PUBLISHER) -> list[bytes]:
@@ -49,9 +52,14 @@ def a_verifier(
     )
 
 
+def read(verifier: Verifier, plaintext: bytes, headers: Headers) -> Verified:
+    """Verify a record with these headers."""
+    return verifier.verify(PUBLISHER, TOPIC, key=RECORD_KEY, headers=headers, plaintext=plaintext)
+
+
 def verify(verifier: Verifier, plaintext: bytes, number: int = 0) -> bytes:
     """Verify a numbered record and return its leaf."""
-    return verifier.verify(PUBLISHER, TOPIC, an_entry(number).headers, plaintext).leaf
+    return read(verifier, plaintext, an_entry(number).headers).leaf
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 9, 31, 33, 130, 300])
@@ -68,7 +76,7 @@ def test_every_record_of_a_batch_verifies(size: int, step: int) -> None:
 def test_a_verified_record_tells_who_when_and_what() -> None:
     """The payload comes back, with the key, the time and the salt of the commitment."""
     [plaintext] = sign_batch(KEY, PUBLISHER, [an_entry(5, b"x" * 70_000)], signed_at_ms=NOON_MS)
-    verified = a_verifier().verify(PUBLISHER, TOPIC, an_entry(5).headers, plaintext)
+    verified = read(a_verifier(), plaintext, an_entry(5).headers)
     assert verified.payload == b"x" * 70_000
     assert (verified.kid, verified.signed_at_ms) == (KEY.kid, NOON_MS)
     assert verified.salt == an_entry(5).salt
@@ -78,7 +86,7 @@ def test_the_order_of_headers_does_not_matter() -> None:
     """Some clients keep headers in a map."""
     [plaintext] = signed(1)
     headers = [*reversed(an_entry().headers)]
-    assert a_verifier().verify(PUBLISHER, TOPIC, headers, plaintext).payload == b"payload"
+    assert read(a_verifier(), plaintext, headers).payload == b"payload"
 
 
 def test_the_plaintext_is_one_cbor_array() -> None:
@@ -134,7 +142,7 @@ def test_a_signed_record_can_be_neither_cut_nor_extended() -> None:
 
 
 def test_a_signature_does_not_move_to_another_record() -> None:
-    """The topic, a header's name or value, one more and one fewer, and the publisher count."""
+    """Topic, key, a header's name or value, one more and one fewer, and the publisher count."""
     other = SigningKey.generate()
     keys = {**KEYS, ("another", KEY.kid): KEY.public, (PUBLISHER, other.kid): other.public}
     remembering = a_verifier(keys)
@@ -142,19 +150,28 @@ def test_a_signature_does_not_move_to_another_record() -> None:
     headers = list(an_entry().headers)
     verify(remembering, plaintext)
     for verifier in (a_verifier(keys), remembering):
-        for publisher, topic, found in (
-            ("another", TOPIC, headers),
-            (PUBLISHER, "events.another", headers),
-            (PUBLISHER, TOPIC, [("ce_id", b"9"), *headers[1:]]),
-            (PUBLISHER, TOPIC, [("ce_time", b"0"), *headers[1:]]),
-            (PUBLISHER, TOPIC, headers[1:]),
-            (PUBLISHER, TOPIC, []),
-            (PUBLISHER, TOPIC, [*headers, ("ce_z", b"")]),
-            (PUBLISHER, TOPIC, [*headers, headers[0]]),
-            (PUBLISHER, TOPIC, [("ce_id", b"0\x001.0"), ("ce_specversion", b"x"), headers[2]]),
+        for publisher, topic, key, found in (
+            ("another", TOPIC, RECORD_KEY, headers),
+            (PUBLISHER, "events.another", RECORD_KEY, headers),
+            (PUBLISHER, TOPIC, b"another subject.", headers),
+            (PUBLISHER, TOPIC, RECORD_KEY + b"\x00", headers),
+            (PUBLISHER, TOPIC, b"x" * 3000, headers),
+            (PUBLISHER, TOPIC, b"", headers),
+            (PUBLISHER, TOPIC, RECORD_KEY, [("ce_id", b"9"), *headers[1:]]),
+            (PUBLISHER, TOPIC, RECORD_KEY, [("ce_time", b"0"), *headers[1:]]),
+            (PUBLISHER, TOPIC, RECORD_KEY, headers[1:]),
+            (PUBLISHER, TOPIC, RECORD_KEY, []),
+            (PUBLISHER, TOPIC, RECORD_KEY, [*headers, ("ce_z", b"")]),
+            (PUBLISHER, TOPIC, RECORD_KEY, [*headers, headers[0]]),
+            (
+                PUBLISHER,
+                TOPIC,
+                RECORD_KEY,
+                [("ce_id", b"0\x001.0"), ("ce_specversion", b"x"), headers[2]],
+            ),
         ):
             with pytest.raises(BadSignature):
-                verifier.verify(publisher, topic, found, plaintext)
+                verifier.verify(publisher, topic, key=key, headers=found, plaintext=plaintext)
 
 
 def test_a_path_does_not_serve_another_place() -> None:
@@ -303,6 +320,6 @@ def test_what_cannot_be_signed_is_refused() -> None:
 def test_records_with_few_or_long_headers_verify() -> None:
     """None, one, and values longer than a byte can count."""
     for headers in ([], [("a", b"1")], [("b", b"x" * 3000), ("a", "é".encode() * 150)]):
-        entry = Entry(TOPIC, headers, b"", b"s" * SALT_BYTES)
+        entry = Entry(TOPIC, RECORD_KEY, headers, b"", b"s" * SALT_BYTES)
         [plaintext] = sign_batch(KEY, PUBLISHER, [entry], signed_at_ms=NOON_MS)
-        assert a_verifier().verify(PUBLISHER, TOPIC, headers, plaintext).leaf == event_leaf(entry)
+        assert read(a_verifier(), plaintext, headers).leaf == event_leaf(entry)

@@ -60,7 +60,11 @@ def test_the_signed_records_verify() -> None:
         for record in batch["records"]:
             headers = [(name, value.encode()) for name, value in record["headers"]]
             verified = verifier.verify(
-                found["publisher"], found["topic"], headers, bytes.fromhex(record["plaintext"])
+                found["publisher"],
+                found["topic"],
+                key=bytes.fromhex(record["key"]),
+                headers=headers,
+                plaintext=bytes.fromhex(record["plaintext"]),
             )
             assert verified.payload.hex() == record["payload"]
             assert verified.leaf.hex() == record["leaf"]

@@ -18,6 +18,7 @@ VECTORS = ROOT / "schemas" / "vectors"
 PAGE = ROOT / "docs" / "using" / "wire-format.md"
 TOPIC = "events.anytown"
 HEADERS = [("ce_id", b"1"), ("content-type", b"application/cose"), ("ce_type", b"a.b.v1")]
+RECORD_KEY = b"the same subject"
 NOON_MS = 1_775_035_800_000
 SIGNING = SigningKey(b"\x01" * 32)
 SEALING = SealingKey(Suite.X25519, b"\x02" * 32)
@@ -38,7 +39,8 @@ def test_a_stranger_reads_the_vectors() -> None:
         for record in batch["records"]:
             headers = [(name, value.encode()) for name, value in record["headers"]]
             payload, salt = bytes.fromhex(record["payload"]), bytes.fromhex(record["salt"])
-            leaf = stranger.leaf_of(signing["topic"], headers, payload, salt)
+            key = bytes.fromhex(record["key"])
+            leaf = stranger.leaf_of(signing["topic"], key, headers, payload, salt)
             assert leaf.hex() == record["leaf"]
     for record in _vectors("sealed.json")["records"]:
         aad = stranger.external_aad(record["binding"])
@@ -55,20 +57,24 @@ def test_a_stranger_reads_the_vectors() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 7])
 def test_what_a_stranger_publishes_is_accepted(size: int) -> None:
     """Signed and sealed by the page alone, opened and verified by the product."""
-    events = [([*HEADERS[1:], ("ce_id", b"%d" % number)], b"%d" % number) for number in range(size)]
+    events = [
+        (RECORD_KEY, [*HEADERS[1:], ("ce_id", b"%d" % number)], b"%d" % number)
+        for number in range(size)
+    ]
     private = SIGNING.to_private_jwk()
     plaintexts = stranger.sign(private, "anytown", TOPIC, events, at_ms=NOON_MS)
     opener = Opener([SEALING], {SIGNING.kid: SIGNING.public}.get)
     verifier = Verifier(lambda _, kid: {SIGNING.kid: SIGNING.public}.get(kid))
-    for (headers, payload), plaintext in zip(events, plaintexts, strict=True):
+    for (key, headers, payload), plaintext in zip(events, plaintexts, strict=True):
         sealed = stranger.seal(private, SEALING.public.to_jwk(), plaintext, BINDING.to_aad())
         opened = opener.open(sealed, BINDING.to_aad())
-        assert verifier.verify("anytown", TOPIC, headers, opened).payload == payload
+        verified = verifier.verify("anytown", TOPIC, key=key, headers=headers, plaintext=opened)
+        assert verified.payload == payload
 
 
 def test_what_we_publish_is_what_a_stranger_expects() -> None:
     """The plaintext in the seal, and every root that its path leads to."""
-    entries = [Entry(TOPIC, HEADERS, b"%d" % number, new_salt()) for number in range(5)]
+    entries = [Entry(TOPIC, RECORD_KEY, HEADERS, b"%d" % number, new_salt()) for number in range(5)]
     leaves = [stranger.leaf_of(*entry) for entry in entries]
     sealer = Sealer(SIGNING, "broker", SEALING.public)
     signed = sign_batch(SIGNING, "anytown", entries, signed_at_ms=NOON_MS)
