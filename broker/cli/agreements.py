@@ -90,7 +90,7 @@ def put(
         )
     else:
         typer.echo(f"{agreement.id} version {agreement.version}, SHA-256 {sha256}")
-        typer.echo(f"accepted by: {', '.join(parties) or 'nobody yet'}")
+        typer.echo(f"accepted now by: {', '.join(parties) or 'nobody'}")
 
 
 @agreement_app.command("revoke")

@@ -84,6 +84,7 @@ async def _what_if(
     event_id = outcome.samples["views"]
     teller.chapter("One looked-after placement, and what each recipient sees of it")
     views = {party: view_of(scheme.path, party, event_id) for party in (TRUST, SCHOOL, HOUSING)}
+    teller.say(f"Event {event_id}; housing receives it for the host authority.")
     published = await _published(scheme, streams, event_id)
     teller.views(published, views)
 
@@ -91,6 +92,8 @@ async def _what_if(
     await _revoke(scheme, streams)
     refused = await _publish_next(scheme, streams, published)
     for decision in (await explain(scheme, streams, refused))["decisions"]:
+        if decision["agreement"] != PLACEMENTS:
+            continue
         why = f": {decision['reason']}" if decision["reason"] else ""
         teller.say(f"  {decision['recipient']:28} {decision['outcome']}{why}")
 

@@ -15,6 +15,8 @@ from rich.table import Table
 from broker.demo.families import PARTIES
 from broker.demo.main_job import OnRouted, Outcome
 
+_LONGEST_SHOWN = 13
+"""Characters: four columns of them, and the names of the items, fit a narrow terminal."""
 _COLOURS = {"permit": "green", "deny": "red", "review": "yellow"}
 
 
@@ -74,7 +76,7 @@ class Teller:
             rows.setdefault((recipient, event_type), Counter())[what] += number
         for (recipient, event_type), found in sorted(rows.items()):
             others = [
-                f"[{_COLOURS[what.split()[0]]}]{number} {what}[/]"
+                f"[{_COLOURS[what.split()[0]]}]{number} {what.replace(' ', ': ')}[/]"
                 for what, number in sorted(found.items())
                 if what != "permit"
             ]
@@ -137,9 +139,10 @@ def view_of(folder: Path, party: str, event_id: str) -> dict[str, Any]:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for place, column in enumerate(columns):
+        # The first column names the row: it is never broken inside a word.
+        table.add_column(column, overflow="fold", no_wrap=place == 0 and len(columns) > 3)  # noqa: PLR2004  narrow tables have room
     return table
 
 
@@ -158,4 +161,7 @@ def _counted(found: Counter[str]) -> str:
 
 
 def _value(value: Any) -> str:
-    return "" if value is None else str(value)
+    """Say a value; a pseudonym's first digits tell it from another."""
+    text = "" if value is None else str(value)
+    is_long = len(text) > _LONGEST_SHOWN
+    return f"{text[:_LONGEST_SHOWN]}…" if is_long else text
