@@ -1,18 +1,23 @@
 # The verbs of the README. Everything runs from .venv, which `setup` makes from the locks.
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: setup demo test lint bench serve lock clean
-setup: $(STAMP)
+# What tests, lint and measurements need on top of what the program needs.
+setup: .venv/.dev
 
-$(STAMP): requirements/dev.txt pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+.venv/.dev: requirements/dev.txt .venv/.run
+	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-demo: setup
+.venv/.run: requirements/run.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/.run
 	$(BIN)/concordat demo
 
 test: setup
@@ -28,13 +33,13 @@ bench: setup
 	$(BIN)/concordat bench
 
 # A scheme of its own in ./scheme, made at the first start; see docs/operating/running.md.
-serve: setup
+serve: .venv/.run
 	@test -f scheme/concordat.toml || $(BIN)/concordat init scheme
 	$(BIN)/concordat run --dir scheme
 
 # Hashes, no addresses: the locks name no registry. Needs uv on the path.
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --output-file requirements/run.txt pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build --output-file requirements/run.txt pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev --output-file requirements/dev.txt pyproject.toml
 
 clean:

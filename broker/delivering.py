@@ -78,7 +78,7 @@ class Deliveries:
         aad = way.binding.aad(envelope.id, bound + way.bound_flow_headers)
         sealed = way.sealer.seal(permit.cut.framed, aad)
         headers += way.flow_headers
-        # Under a key of the recipient's own: two recipients cannot join what they received.
+        # Under a key of the recipient's own: by keys alone, nobody joins two recipients' topics.
         key = way.key(subject)[:_KEY_BYTES]
         disclosure = permit.cut.disclosure
         part = way.told.get(disclosure) or self._told(way, disclosure)
