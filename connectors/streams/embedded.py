@@ -82,13 +82,17 @@ class EmbeddedStreams:
         await self._exits.aclose()
 
     async def create_topics(
-        self, partitions: Mapping[str, int], *, compacted: frozenset[str] = frozenset()
+        self,
+        partitions: Mapping[str, int],
+        *,
+        compacted: frozenset[str] = frozenset(),
+        kept: frozenset[str] = frozenset(),
     ) -> None:
-        """See the port."""
+        """See the port; here every topic that is not compacted is kept for ever."""
 
         def create(connection: sqlite3.Connection) -> None:
             for name, number in partitions.items():
-                create_topic(connection, name, number, compacted=name in compacted)
+                create_topic(connection, name, number, compacted=name in compacted - kept)
 
         await self.write(create)
 

@@ -34,6 +34,10 @@ from connectors.streams.kafka_unreadable import read_past_the_unreadable
 _REPLICAS = 3
 """Copies of each record, where there are as many brokers."""
 
+_COMPACTED = {"cleanup.policy": "compact"}
+_KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+"""For ever: a broker's own defaults may be other (seven days, as Kafka comes)."""
+
 _ANSWER_SECONDS = 30.0
 _RETRY_SECONDS = 0.05
 _APPEND_SECONDS = 60.0
@@ -101,19 +105,19 @@ class KafkaStreams:
         await self._admin.close()
 
     async def create_topics(
-        self, partitions: Mapping[str, int], *, compacted: frozenset[str] = frozenset()
+        self,
+        partitions: Mapping[str, int],
+        *,
+        compacted: frozenset[str] = frozenset(),
+        kept: frozenset[str] = frozenset(),
     ) -> None:
         """See the port."""
         try:
             cluster = await self._admin.describe_cluster()
             replicas = min(_REPLICAS, len(cluster["brokers"]))
+            configs = dict.fromkeys(compacted, _COMPACTED) | dict.fromkeys(kept, _KEPT)
             new = [
-                NewTopic(
-                    self.outward(name),
-                    number,
-                    replicas,
-                    topic_configs={"cleanup.policy": "compact"} if name in compacted else {},
-                )
+                NewTopic(self.outward(name), number, replicas, topic_configs=configs.get(name, {}))
                 for name, number in partitions.items()
             ]
             answer = await self._admin.create_topics(new)

@@ -199,6 +199,18 @@ async def test_a_compacted_topic_tells_the_last_of_each_key(
     }
 
 
+async def test_a_topic_that_is_kept_tells_every_record_of_each_key(
+    streams: Streams, unique: Named
+) -> None:
+    """Nothing that lies there is taken away by writing over it or by a tombstone."""
+    topic = unique("kept")
+    written = [b"1", b"2", None, b"3"]
+    await streams.create_topics({topic: 1}, compacted=frozenset({topic}), kept=frozenset({topic}))
+    for value in written:
+        await streams.append([Outgoing(topic, b"a", value)])
+    assert [record.value for record in await all_of(streams.read(topic))] == written
+
+
 async def test_appending_nothing_is_nothing(streams: Streams) -> None:
     """An empty append needs no transaction."""
     await streams.append([])
