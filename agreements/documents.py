@@ -109,17 +109,18 @@ class Documents:
             raise _Refused(error.code) from None
         revisions = self._revisions.setdefault(party.id, {})
         # Should two texts go by one revision: only a higher one ends a suspension.
-        if revisions.get(party.revision, party).state == "active":
+        known = revisions.get(party.revision)
+        if known is None or known.state == "active":
             revisions[party.revision] = party
         involved = self._involving.get(party.id, set())
         self._changed |= involved
         if party.revision == max(revisions) and current != self._current.get(party.id):
             self._current[party.id] = current
             self._forget_versions(involved)
-        known = dict.fromkeys(_frozen(key) for key in self._keys.get(party.id, ()))
-        known |= dict.fromkeys(_frozen(key) for key in party.signing_keys)
-        if len(known) != len(self._keys.get(party.id, ())):
-            self._keys[party.id] = tuple(dict(key) for key in known)
+        keys = dict.fromkeys(_frozen(key) for key in self._keys.get(party.id, ()))
+        keys |= dict.fromkeys(_frozen(key) for key in party.signing_keys)
+        if len(keys) != len(self._keys.get(party.id, ())):
+            self._keys[party.id] = tuple(dict(key) for key in keys)
             self._forget_versions(involved)
 
     # -- objections ---------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""The documents on the compacted topic ``control``: their record keys, and their signing.
+"""The documents on the topic ``control``: their record keys, and their signing.
+
+The topic keeps every record for ever. It is not compacted: whoever may write could
+otherwise take a revocation back by writing over it, and rules of the past were lost.
 
 Record key: ``kind|id[|version[|party|type]]`` in UTF-8. The documents that say who
 is trusted (parties, objections) are compact JWS by the scheme key: RFC 7515 with
@@ -48,12 +51,12 @@ _PARTS: Final = {
     Kind.AGREEMENT: 2,  # id, version
     Kind.SIGNATURE: 4,  # agreement, version, party, type
     Kind.SCHEMA: 1,  # fingerprint in hexadecimal
-    Kind.OBJECTION: 1,  # id
+    Kind.OBJECTION: 2,  # id, revision
 }
 
 
 class DocumentKey(NamedTuple):
-    """A record key of the topic, taken apart. ``version`` is a party's revision too."""
+    """A record key of the topic, taken apart. ``version`` is also what we call a revision."""
 
     kind: Kind
     id: str
@@ -173,10 +176,13 @@ class Party(_Document):
 class Objection(_Document):
     """That nothing, or nothing for some purposes or recipients, is shared about a subject.
 
-    ``subject`` is the blinded index in hexadecimal; None in ``recipients`` or
-    ``purposes`` means all. ``starts_at`` is inclusive, ``until`` exclusive, both aware.
+    The highest revision of an ``id`` counts, so one with ``until`` lifts it. ``subject``
+    is the blinded index in hexadecimal; None in ``recipients`` or ``purposes`` means
+    all. ``starts_at`` is inclusive, ``until`` exclusive, both aware.
     """
 
+    id: str = Field(pattern=r"^[^|]+$", max_length=200)
+    revision: int = Field(ge=1)
     subject: str = Field(pattern=r"^[0-9a-f]+$")
     starts_at: datetime = Field(alias="from")
     until: datetime | None = None

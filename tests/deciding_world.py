@@ -127,8 +127,14 @@ class World:
 
     def objection(self, name: str, *, by: SigningKey = SCHEME, **document: Any) -> None:
         """Put an objection, signed by the scheme unless another key is given."""
-        given = {"from": "2026-01-01T00:00:00Z", "kind": "objection"} | document
-        self.put(document_key(Kind.OBJECTION, name), {"jws": sign_document(by, given)})
+        given = {
+            "id": name,
+            "revision": 1,
+            "from": "2026-01-01T00:00:00Z",
+            "kind": "objection",
+        } | document
+        key = document_key(Kind.OBJECTION, name, given["revision"])
+        self.put(key, {"jws": sign_document(by, given)})
 
     def agreement(self, document: Mapping[str, Any]) -> None:
         """Put an agreement that nobody has signed."""

@@ -222,6 +222,7 @@ def control() -> dict[str, Any]:
         "revision": 2, "state": "active",
     }  # fmt: skip
     objection = {
+        "id": "objection-1", "revision": 2,
         "subject": secret("subject").hex(), "from": "2026-04-01T00:00:00Z", "until": None,
         "recipients": None, "purposes": None, "kind": "objection",
     }  # fmt: skip
@@ -231,7 +232,7 @@ def control() -> dict[str, Any]:
         document_key("agreement", agreement, 3),
         document_key("signature", agreement, 3, party=PUBLISHER, type="accept"),
         document_key("schema", "0123456789abcdef"),
-        document_key("objection", "objection-1"),
+        document_key("objection", "objection-1", 2),
     ]
     return document(
         "Record keys of the topic control, and documents signed by the scheme key.",

@@ -120,6 +120,18 @@ def test_the_highest_revision_of_a_party_counts_whatever_comes_later() -> None:
     assert _outcome(compiler.rules()) == "permit"
 
 
+def test_another_text_under_the_same_revision_does_not_end_a_suspension() -> None:
+    """Which should not happen; only a higher revision lets the party take part again."""
+    compiler = _compiler(a_world())
+    outcomes = []
+    for revision, state in ((2, "active"), (2, "suspended"), (2, "active"), (3, "active")):
+        again = World()
+        again.party(HEALTH, revision=revision, state=state)
+        compiler.apply(again.documents)
+        outcomes.append(_outcome(compiler.rules()))
+    assert outcomes == ["permit", Refusal.PARTY_SUSPENDED, Refusal.PARTY_SUSPENDED, "permit"]
+
+
 def test_a_party_with_a_key_that_is_none_is_not_used() -> None:
     """A document that cannot be checked against is refused whole."""
     world = a_world()
@@ -375,14 +387,77 @@ def test_an_objection_counts_at_once_and_its_newest_word_counts() -> None:
     compiler.apply(other.documents)
     assert _outcome(rules) == Refusal.OBJECTION
     ended = World()
-    ended.objection("1", subject=b"child".hex(), until="2026-05-01T00:00:00Z")
+    ended.objection("1", subject=b"child".hex(), until="2026-05-01T00:00:00Z", revision=2)
     compiler.apply(ended.documents)
     assert _outcome(rules) == "permit"
     moved = World()
-    moved.objection("2", subject=b"child".hex())
+    moved.objection("2", subject=b"child".hex(), revision=2)
     compiler.apply(moved.documents)
     assert _outcome(rules) == Refusal.OBJECTION
     assert [*compiler._documents.objections.about(b"other")] == []
+
+
+@pytest.mark.parametrize(("name", "revision"), [("1", 1), ("1", 2), ("3", 1)])
+def test_an_objection_cannot_be_put_under_another_record_key(name: str, revision: int) -> None:
+    """Whoever may write cannot remove one by a copy of another that the scheme signed."""
+    world = a_world()
+    world.objection("1", subject=b"child".hex())
+    compiler = _compiler(world)
+    signed = World()
+    signed.objection("2", subject=b"other".hex())
+    (copied,) = signed.documents.values()
+    compiler.apply({document_key(Kind.OBJECTION, name, revision): copied})
+    rules = compiler.rules()
+    assert _outcome(rules) == Refusal.OBJECTION
+    assert [one.code for one in rules.rejected] == ["misplaced"]
+
+
+def test_the_highest_revision_of_an_objection_counts_whatever_comes_later() -> None:
+    """Replaying a word that was taken back lifts nothing, and brings nothing back."""
+    standing, lifted = World(), World()
+    standing.objection("1", subject=b"child".hex(), revision=2)
+    lifted.objection("1", subject=b"child".hex(), until="2026-05-01T00:00:00Z", revision=1)
+    compiler = _compiler(a_world())
+    for world in (standing, lifted, standing):
+        compiler.apply(world.documents)
+        assert _outcome(compiler.rules()) == Refusal.OBJECTION
+    ended = World()
+    ended.objection("1", subject=b"child".hex(), until="2026-05-01T00:00:00Z", revision=3)
+    for world in (ended, standing):
+        compiler.apply(world.documents)
+        assert _outcome(compiler.rules()) == "permit"
+
+
+def test_of_two_objections_under_one_revision_both_stand() -> None:
+    """Which should not happen; nothing that was once said is forgotten without a higher one."""
+    for subject, until in ((b"child", "2026-05-01T00:00:00Z"), (b"other", None)):
+        compiler = _compiler(a_world())
+        first, second, lifted = World(), World(), World()
+        first.objection("1", subject=b"child".hex())
+        second.objection("1", subject=subject.hex(), until=until)
+        lifted.objection("1", subject=b"other".hex(), revision=2)
+        for world in (first, second, first):
+            compiler.apply(world.documents)
+            assert _outcome(compiler.rules()) == Refusal.OBJECTION
+        compiler.apply(lifted.documents)
+        assert _outcome(compiler.rules()) == "permit"
+
+
+@pytest.mark.parametrize("missing", ["id", "revision"])
+def test_an_objection_that_does_not_say_which_it_is_is_not_used(missing: str) -> None:
+    """What is signed must name the record key that it belongs under."""
+    document = {
+        "id": "1",
+        "revision": 1,
+        "subject": b"child".hex(),
+        "from": "2026-01-01T00:00:00Z",
+        "kind": "objection",
+    }
+    del document[missing]
+    world = a_world()
+    world.put(document_key(Kind.OBJECTION, "1", 1), {"jws": sign_document(SCHEME, document)})
+    rules = world.rules()
+    assert [one.code for one in rules.rejected] == ["bad-document"]
 
 
 def test_whatever_changes_after_an_objection_it_is_still_asked_for() -> None:

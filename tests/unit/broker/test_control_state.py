@@ -88,7 +88,7 @@ def test_a_snapshot_stays_as_it_was_when_a_document_comes() -> None:
 
 
 def test_the_same_key_twice_keeps_the_newer_document() -> None:
-    """As a compacted topic does; the older one has been seen all the same."""
+    """To be looked up by its key; the older one has been seen all the same."""
     state = filled(a_world())
     key = next(key for key in state.documents if key.startswith(b"agreement|"))
     before = state.documents[key]
@@ -151,7 +151,7 @@ async def test_loading_reads_up_to_where_it_is_told(tmp_path: Path) -> None:
     later = Documents()
     later.party(HEALTH, state="suspended", revision=2)
     async with open_streams(f"sqlite:{tmp_path / 'streams.db'}") as streams:
-        await streams.create_topics({TOPIC: 1}, compacted=frozenset({TOPIC}))
+        await streams.create_topics({TOPIC: 1}, kept=frozenset({TOPIC}))
         await put(streams, documents)
         await put(streams, later)
         then, now = a_state(), a_state()
@@ -166,7 +166,7 @@ async def test_following_takes_in_what_comes(tmp_path: Path) -> None:
     later = Documents()
     later.party(HEALTH, state="suspended", revision=2)
     async with open_streams(f"sqlite:{tmp_path / 'streams.db'}") as streams:
-        await streams.create_topics({TOPIC: 1}, compacted=frozenset({TOPIC}))
+        await streams.create_topics({TOPIC: 1}, kept=frozenset({TOPIC}))
         await put(streams, a_world())
         state = a_state()
         async with state.following(streams) as task:

@@ -53,7 +53,7 @@ def a_party(**changes: Any) -> dict[str, Any]:
             f"signature|{AGREEMENT}|2|anytown|accept".encode(),
         ),
         (DocumentKey(Kind.SCHEMA, "0123456789abcdef"), b"schema|0123456789abcdef"),
-        (DocumentKey(Kind.OBJECTION, "o-1"), b"objection|o-1"),
+        (DocumentKey(Kind.OBJECTION, "o-1", 2), b"objection|o-1|2"),
     ],
 )
 def test_a_record_key_goes_there_and_back(key: DocumentKey, text: bytes) -> None:
@@ -68,7 +68,7 @@ def test_a_record_key_goes_there_and_back(key: DocumentKey, text: bytes) -> None
     [
         b"", b"party", b"party|a", b"party|a|x", b"party|a|1|b", b"party||1", b"party|a|01",
         b"party|a|+1", b"agreement|a", b"signature|a|1|b", b"other|a", b"schema|a|1", b"\xff|a",
-        b"party|a| 1", b"signature|a|1||accept",
+        b"party|a| 1", b"signature|a|1||accept", b"objection|a", b"objection|a|0x1",
     ],
 )  # fmt: skip
 def test_a_record_key_of_no_known_shape_is_refused(text: bytes) -> None:
@@ -83,8 +83,9 @@ def test_a_record_key_is_not_made_of_parts_that_break_it() -> None:
     for make in (
         lambda: document_key("party", "a"),
         lambda: document_key("schema", "a", 1),
-        lambda: document_key("objection", ""),
-        lambda: document_key("objection", "a|b"),
+        lambda: document_key("objection", "a"),
+        lambda: document_key("objection", "", 1),
+        lambda: document_key("objection", "a|b", 1),
         lambda: document_key("other", "a"),
     ):
         with pytest.raises(BadDocument):
@@ -136,7 +137,7 @@ def test_a_jws_that_is_not_a_control_document_is_refused(
 
 @pytest.mark.parametrize("signed", ["", ".", "..", "a.b.c", "é", "x" * (1 << 21), None, 5])
 def test_what_is_no_jws_at_all_is_a_bad_signature(signed: Any) -> None:
-    """Whatever a compacted topic may hold."""
+    """Whatever the topic may hold."""
     with pytest.raises(BadSignature):
         open_document(signed, KEY.public)
 
@@ -189,6 +190,8 @@ def test_an_objection_tells_its_scope() -> None:
     """``from`` is a word of Python, so it has another name here."""
     objection = Objection.model_validate(
         {
+            "id": "objection-1",
+            "revision": 2,
             "subject": "00ff",
             "from": "2026-04-01T00:00:00Z",
             "until": None,
