@@ -49,7 +49,7 @@ def broker_of(record: Record, scheme_key: VerifyingKey) -> Party | None:
         if key.kind is not Kind.PARTY or key.id != BROKER or record.value is None:
             return None
         party = Party.model_validate(open_document(_object(record.value)["jws"], scheme_key))
-    except (RejectedInput, ValueError, KeyError, TypeError):
+    except (RejectedInput, ValueError, KeyError, TypeError, RecursionError):
         return None
     # The key names what the document must be, or an old revision could pass for a new one.
     is_what_it_says = document_key(Kind.PARTY, party.id, party.revision) == record.key
@@ -106,7 +106,16 @@ class ControlReader:
         if (record.key or b"").startswith(b"schema|") and record.value is not None:
             fingerprint = (record.key or b"").removeprefix(b"schema|").decode("ascii", "replace")
             if len(record.value) <= _MAX_SCHEMA_BYTES and _is_hex(fingerprint):
-                self._texts[bytes.fromhex(fingerprint)] = record.value
+                self._take_schema(bytes.fromhex(fingerprint), record.value)
+
+    def _take_schema(self, fingerprint: bytes, text: bytes) -> None:
+        """Take in one text of a schema; a true one stays, whatever is written over it."""
+        known = self._texts.setdefault(fingerprint, text)
+        if known != text:
+            try:
+                self.schema(fingerprint)
+            except UnknownSchema:
+                self._texts[fingerprint] = text
 
 
 def _parsed(text: bytes | None, fingerprint: bytes) -> avro.Schema:
@@ -114,7 +123,7 @@ def _parsed(text: bytes | None, fingerprint: bytes) -> avro.Schema:
         raise UnknownSchema(f"schema {fingerprint.hex()} is not on control")
     try:
         schema = avro.parse(_object(text)["schema"])
-    except (ConfigurationError, ValueError, KeyError, TypeError):
+    except (ConfigurationError, ValueError, KeyError, TypeError, RecursionError):
         raise UnknownSchema(f"schema {fingerprint.hex()} on control cannot be read") from None
     if avro.fingerprint(schema) != fingerprint:
         raise UnknownSchema(f"schema {fingerprint.hex()} on control has another fingerprint")

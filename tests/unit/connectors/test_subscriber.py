@@ -248,12 +248,34 @@ async def test_a_schema_under_a_false_name_is_not_used(world: World, schema: Any
     assert problem.code == "unknown-schema"
 
 
+_RUBBISH = (b"", b"[]", b"\xff", b'{"schema": "string"}', b"[" * 100_000)
+
+
+async def test_a_schema_that_is_written_over_still_counts(world: World) -> None:
+    """A subscriber that starts reads every record of its key, and the true one is used."""
+    await some_deliveries(world)
+    (key,) = {r.key async for r in world.streams.read("control") if b"schema|" in (r.key or b"")}
+    for rubbish in (*_RUBBISH, None):
+        await world.streams.append([Outgoing("control", key, rubbish)])
+    assert len((await everything(world.subscriber())).received) == 1
+
+
+async def test_a_schema_that_comes_after_rubbish_under_its_name_counts(world: World) -> None:
+    """Whoever writes first cannot keep a view from being read."""
+    fingerprint = avro.fingerprint(avro.parse(view_of(CPIS)))
+    key = document_key(Kind.SCHEMA, fingerprint.hex())
+    await world.streams.append([Outgoing("control", key, rubbish) for rubbish in _RUBBISH])
+    await some_deliveries(world)
+    assert len((await everything(world.subscriber())).received) == 1
+
+
 async def test_rubbish_on_control_stops_nobody(world: World) -> None:
     """What cannot be read there is passed over."""
     for key in (b"", b"schema|", b"schema|zz", b"party|broker|x", b"\xff", b"party|broker|9"):
         await world.streams.append(
             [Outgoing("control", key, b"\xff not json"), Outgoing("control", key, b"[]")]
         )
+        await world.streams.append([Outgoing("control", key, b"[" * 100_000)])
         await world.streams.append([Outgoing("control", key, None)])
     await some_deliveries(world)
     assert len((await everything(world.subscriber())).received) == 1
