@@ -11,6 +11,7 @@ from hashlib import blake2b
 from itertools import islice
 
 from connectors.streams import Outgoing, Streams
+from connectors.streams.partitioning import key_hash
 
 TOPIC = "accepted"
 ID_BYTES = 16
@@ -57,10 +58,13 @@ class AcceptedIds:
             for short in list(islice(self._ids, excess)):
                 del self._ids[short]
 
-    async def load(self, streams: Streams, topic: str, partition: int) -> None:
-        """Read back what was accepted from a partition that has just been assigned."""
+    async def load(self, streams: Streams, topic: str, partition: int, *, partitions: int) -> None:
+        """Read back what was accepted from a partition that has just been assigned.
+
+        ``partitions`` is how many the topic ``accepted`` has: the ids lie in one of them.
+        """
         key = _key(topic, partition)
-        async for record in streams.read(TOPIC):
+        async for record in streams.read(TOPIC, partition=key_hash(key) % partitions):
             if record.key == key and record.value:
                 value = record.value
                 for start in range(0, len(value), ID_BYTES):

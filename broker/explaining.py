@@ -155,7 +155,7 @@ def _made_again(
 ) -> dict[str, Any] | None:
     """Route the event as it was routed then; None when no decision comes of it."""
     batch = Batch(event.topic, event.partition, [event], event.offset + 1, 0)
-    routed = router.route(batch, snapshot, at_ms=at_ms)
+    routed = router.route(batch, snapshot, at_ms=at_ms, partitions=None)
     made = [out.value for out in routed.outgoing if out.topic == DECISIONS and out.value]
     return read_decision(made[0]) if made else None
 

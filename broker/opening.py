@@ -16,6 +16,7 @@ from agreements.rules import Rules
 from broker.keyring import Keyring
 from broker.subjects import Subjects
 from connectors.streams import Outgoing, Record
+from connectors.streams.partitioning import key_hash
 from schemas.catalogue import Catalogue, EventType
 from schemas.control import BROKER
 from schemas.errors import RejectedInput
@@ -37,6 +38,12 @@ class BadRecord(RejectedInput):
     """The record around the event has no value, no key of the agreed length or no possible time."""
 
     code: ClassVar[str] = "bad-record"
+
+
+class Misplaced(RejectedInput):
+    """The record does not lie in the partition that its key gives: somebody put it there."""
+
+    code: ClassVar[str] = "misplaced"
 
 
 class TooLarge(RejectedInput):
@@ -100,6 +107,7 @@ class Opening:
         self._bindings: dict[tuple[str, str, bytes], BindingTemplate] = {}
         self._publisher = ""
         self._at_us = 0
+        self._partitions: int | None = None
         self.steps: Final = (self.read, self.unseal, self.verify, self.scan)
         """In their order; each raises what it does not take further."""
 
@@ -111,19 +119,23 @@ class Opening:
             party.id: {key.kid: key for key in party.verifying_keys()} for party in publishers
         }
 
-    def begin(self, topic: str, *, at_us: int) -> None:
-        """Open events of this topic from here on, at this time."""
+    def begin(self, topic: str, *, at_us: int, partitions: int | None) -> None:
+        """Open events of this topic from here on, at this time.
+
+        ``partitions`` is how many the topic has; None leaves out where records lie.
+        """
+        self._partitions = partitions
         self._publisher = topic.removeprefix(EVENTS)
         self._at_us = at_us
 
     def open(self, record: Record, *, at_us: int) -> Accepted:
-        """Take one event through all steps.
+        """Take one event through all steps, wherever it lies.
 
         Raises:
             RejectedInput: with the code that it goes to quarantine under.
 
         """
-        self.begin(record.topic, at_us=at_us)
+        self.begin(record.topic, at_us=at_us, partitions=None)
         event = InHand(record)
         for step in self.steps:
             step(event)
@@ -135,6 +147,10 @@ class Opening:
         value, key = record.value, record.key
         if value is None or key is None or len(key) != RECORD_KEY_BYTES:
             raise BadRecord(f"expected a sealed event under a key of {RECORD_KEY_BYTES} bytes")
+        # INVARIANT: one event has one place. Its key is signed, and in the partition that
+        # follows from it one router knows what was accepted; elsewhere a copy would be new.
+        if self._partitions is not None and key_hash(key) % self._partitions != record.partition:
+            raise Misplaced("expected a record in the partition that its key gives")
         # On Kafka a record's own time is the publisher's to write, and it goes into evidence.
         if not 0 <= record.timestamp_ms <= self._at_us // 1000 + _LATEST_AHEAD_MS:
             raise BadRecord("expected a record that was appended between 1970 and tomorrow")

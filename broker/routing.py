@@ -6,9 +6,9 @@ mend and goes to ``quarantine``, sealed, with a reason: the stream never stops.
 
 What each event goes through, in this order:
 
-1. its size and its envelope;
+1. its place, its size and its envelope;
 2. opening: the binding of recipient, topic, id, type and schema holds;
-3. the publisher's signature over headers and payload;
+3. the publisher's signature over key, headers and payload;
 4. the writer's schema, and a scan that checks every byte of the payload;
 5. the subject's identifiers;
 6. a decision for every candidate: one flow to one recipient;
@@ -104,10 +104,17 @@ class Router:
         self._own = Sealer(keys.signing[0], BROKER, keys.sealing[0].public)
         self._rules: Rules | None = None
 
-    def route(self, batch: Batch, snapshot: Snapshot, *, at_ms: int) -> Routed:
-        """Route one partition's batch at ``at_ms`` (milliseconds since the epoch, UTC)."""
+    def route(
+        self, batch: Batch, snapshot: Snapshot, *, at_ms: int, partitions: int | None
+    ) -> Routed:
+        """Route one partition's batch at ``at_ms`` (milliseconds since the epoch, UTC).
+
+        ``partitions`` is how many the batch's topic has: a record that lies in another one
+        than its key gives is refused. None is only for events that were accepted before,
+        to see again what became of them: the topic may have more partitions by now.
+        """
         self.take(snapshot.rules)
-        self._opening.begin(batch.topic, at_us=at_ms * 1000)
+        self._opening.begin(batch.topic, at_us=at_ms * 1000, partitions=partitions)
         routed = Routed()
         context = _Context(
             snapshot.rules,

@@ -10,10 +10,11 @@ import contextlib
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
+from broker.accepted import TOPIC as ACCEPTED
 from broker.control import ControlState, Snapshot
 from broker.routing import DELIVERIES, EVENTS, Routed, Router
 from broker.schemas_on_control import missing_schemas
@@ -57,6 +58,7 @@ class RouterService:
         self._session_seconds = session_seconds
         self._partitions = partitions
         self._progress = progress
+        self._counts: Mapping[str, int] = {}
         self._seen: Snapshot | None = None
         self._needed: frozenset[tuple[str, str]] = frozenset()
         self._prepared: frozenset[tuple[str, str]] = frozenset()
@@ -114,7 +116,10 @@ class RouterService:
 
     def _route(self, group: Group, batch: Batch) -> None:
         routed = self._router.route(
-            batch, self._control.snapshot(), at_ms=time.time_ns() // 1_000_000
+            batch,
+            self._control.snapshot(),
+            at_ms=time.time_ns() // 1_000_000,
+            partitions=self._counts[batch.topic],
         )
         task = asyncio.create_task(self._commit(group, batch, routed))
         self._commits.add(task)
@@ -163,7 +168,13 @@ class RouterService:
             raise self._failure
 
     async def _on_assigned(self, topic: str, partition: int) -> None:
-        await self._router.accepted.load(self._streams, topic, partition)
+        # A topic keeps its partitions as long as routers run; a new one among them tells
+        # that it did not.
+        if partition >= self._counts.get(topic, 0):
+            self._counts = await self._streams.topics()
+        await self._router.accepted.load(
+            self._streams, topic, partition, partitions=self._counts[ACCEPTED]
+        )
 
     def _parties(self) -> frozenset[tuple[str, str]]:
         """What each party on ``control`` needs a topic for."""

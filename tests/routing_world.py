@@ -182,11 +182,11 @@ class RoutingWorld:
 
     # -- what becomes of it -----------------------------------------------------------
 
-    def route(self, *records: Record, at_ms: int = NOON_MS) -> Routed:
-        """Route records as one batch."""
+    def route(self, *records: Record, at_ms: int = NOON_MS, partitions: int = 1) -> Routed:
+        """Route records as one batch of a topic with so many partitions."""
         first = records[0]
         batch = Batch(first.topic, first.partition, records, records[-1].offset + 1, 1)
-        return self.router.route(batch, self.snapshot, at_ms=at_ms)
+        return self.router.route(batch, self.snapshot, at_ms=at_ms, partitions=partitions)
 
     def quarantined(self, *records: Record) -> list[str]:
         """Route records and return the reasons of those that went to quarantine, in order."""

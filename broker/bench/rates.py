@@ -146,16 +146,18 @@ class _Timed(Router):
 
     started_at: float | None = None
 
-    def route(self, batch: Batch, snapshot: Snapshot, *, at_ms: int) -> Routed:
+    def route(
+        self, batch: Batch, snapshot: Snapshot, *, at_ms: int, partitions: int | None
+    ) -> Routed:
         if self.started_at is None:
             self.started_at = time.perf_counter()
-        return super().route(batch, snapshot, at_ms=at_ms)
+        return super().route(batch, snapshot, at_ms=at_ms, partitions=partitions)
 
 
 class _FreshIds(AcceptedIds):
     """Does not read back what an earlier turn accepted: every turn routes the same events."""
 
-    async def load(self, streams: Streams, topic: str, partition: int) -> None:
+    async def load(self, streams: Streams, topic: str, partition: int, *, partitions: int) -> None:
         """Read nothing."""
 
 

@@ -84,7 +84,7 @@ async def test_what_was_accepted_from_a_partition_is_read_back(tmp_path: Path) -
             ]
         )
         accepted = AcceptedIds()
-        await accepted.load(streams, "events.council", 0)
+        await accepted.load(streams, "events.council", 0, partitions=3)
     assert len(accepted) == 3
     assert not any(accepted.claim(short) for short in (one, two, three))
 
@@ -97,6 +97,6 @@ async def test_reading_back_is_bounded_too(tmp_path: Path) -> None:
         for start in range(0, 100, 10):
             await streams.append([record_of("events.council", 0, claimed[start : start + 10])])
         accepted = AcceptedIds(most=25)
-        await accepted.load(streams, "events.council", 0)
+        await accepted.load(streams, "events.council", 0, partitions=1)
     assert len(accepted) == 25
     assert not any(accepted.claim(short) for short in claimed[-25:])
