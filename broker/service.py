@@ -64,6 +64,7 @@ class RouterService:
         self._prepared: frozenset[tuple[str, str]] = frozenset()
         self._stopping = asyncio.Event()
         self._commits: set[asyncio.Task[None]] = set()
+        self._latest: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
         self.tally: Counter[str] = Counter()
 
@@ -106,7 +107,7 @@ class RouterService:
                 batch = await group.next(IDLE_SECONDS)
                 self._check(follower)
                 if batch is not None:
-                    self._route(group, batch)
+                    await self._route(group, batch)
                 elif until_idle and await self._is_idle(topics):
                     break
                 if self._parties() != self._prepared:
@@ -114,7 +115,13 @@ class RouterService:
                     await group.subscribe(topics)
             await self._settle()
 
-    def _route(self, group: Group, batch: Batch) -> None:
+    async def _route(self, group: Group, batch: Batch) -> None:
+        place = (batch.topic, batch.partition)
+        earlier = self._latest.get(place)
+        if earlier is not None and not earlier.done():
+            # The partition moved away and came back, perhaps with the same records: what
+            # the earlier holding claimed of them is given back when its commit is refused.
+            await asyncio.wait({earlier})
         routed = self._router.route(
             batch,
             self._control.snapshot(),
@@ -123,6 +130,7 @@ class RouterService:
         )
         task = asyncio.create_task(self._commit(group, batch, routed))
         self._commits.add(task)
+        self._latest[place] = task
         task.add_done_callback(self._committed)
 
     def _committed(self, task: asyncio.Task[None]) -> None:
