@@ -33,7 +33,7 @@ class Disclosure:
     pairs a listed item that was not disclosed with the reason code. An item in a
     list can be in ``items`` and ``withheld``: disclosed in some elements only.
     ``lacking`` is the first required item that was withheld. One object stands for
-    all deliveries alike, so what is derived from it can be kept by identity.
+    deliveries alike, nearly always, so what is derived from it can be kept by identity.
     """
 
     items: tuple[str, ...]
@@ -144,6 +144,8 @@ class View:
                 None,
             ),
         )
-        if len(self._disclosures) < _REMEMBERED:
-            self._disclosures[bits] = disclosure
+        if len(self._disclosures) >= _REMEMBERED:
+            # Not "full, so keep no more": then every event would make an object of its own.
+            self._disclosures.clear()
+        self._disclosures[bits] = disclosure
         return disclosure

@@ -1,7 +1,7 @@
 """Turn a permit into a delivery: the view sealed for its recipient, and what evidence says of it.
 
 Everything that is the same for all deliveries of one flow to one recipient is
-made once and kept as long as the rules are.
+made once and kept as long as the rules are; what follows from an event is bounded.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,8 @@ from schemas.sealing import BindingTemplate, Sealer, bound_headers
 
 DELIVERIES: Final = "deliveries."
 _KEY_BYTES: Final = 16
-_KEPT_DISCLOSURES: Final = 4096
+_KEPT_DISCLOSURES: Final = 512  # of one way, some two kilobytes each
+_KEPT_SEALERS: Final = 4096
 _new_outgoing: Final = tuple.__new__
 """What Outgoing(…) comes to, at half the cost."""
 
@@ -96,8 +97,9 @@ class Deliveries:
             key=way.sealer.recipient_key.kid,
         )
         part = permitted(part, withheld=disclosure.withheld, sealed=b"")
-        if len(way.told) < _KEPT_DISCLOSURES:
-            way.told[disclosure] = part
+        if len(way.told) >= _KEPT_DISCLOSURES:
+            way.told.clear()
+        way.told[disclosure] = part
         return part
 
     def clause(self, candidate: Candidate) -> bytes:
@@ -145,6 +147,8 @@ class Deliveries:
         key = self._rules.parties[recipient].sealing_public_keys()[0]
         sealer = self._sealers.get((recipient, key.kid))
         if sealer is None:
+            if len(self._sealers) >= _KEPT_SEALERS:
+                self._sealers.clear()
             sealer = Sealer(self._keys.signing[0], recipient, key)
             self._sealers[recipient, key.kid] = sealer
         return sealer
