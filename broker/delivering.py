@@ -20,6 +20,7 @@ from broker.legal import to_evidence
 from broker.recording import Clause, permitted, permitted_part
 from connectors.streams import Outgoing, Record
 from schemas.events import Envelope, dataschema_of
+from schemas.keys import BadKey
 from schemas.sealing import BindingTemplate, Sealer, bound_headers
 
 DELIVERIES: Final = "deliveries."
@@ -144,7 +145,10 @@ class Deliveries:
     def _sealer(self, recipient: str) -> Sealer:
         if self._rules is None:
             raise RuntimeError("deliveries need rules")
-        key = self._rules.parties[recipient].sealing_public_keys()[0]
+        keys = self._rules.parties[recipient].sealing_public_keys()
+        if not keys:
+            raise BadKey("the recipient has no key to seal to")
+        key = keys[0]
         sealer = self._sealers.get((recipient, key.kid))
         if sealer is None:
             if len(self._sealers) >= _KEPT_SEALERS:

@@ -12,7 +12,8 @@ What each event goes through, in this order:
 4. the writer's schema, and a scan that checks every byte of the payload;
 5. the subject's identifiers;
 6. a decision for every candidate: one flow to one recipient;
-7. for each permit, a view, cut and sealed; for each review, a copy for a person;
+7. for each permit, a view, cut and sealed (what fails here is a refusal to that recipient
+   alone); for each review, a copy for a person;
 8. one decision record that tells all of it;
 9. whether it has been accepted before: if so, nothing of all this goes out.
 
@@ -29,7 +30,7 @@ from typing import ClassVar, Final
 
 import cbor2
 
-from agreements.deciding import NO_CANDIDATE, Deny, Permit, Review, decide
+from agreements.deciding import NO_CANDIDATE, Deny, Permit, Refusal, Review, decide
 from agreements.rules import Rules
 from broker.accepted import AcceptedIds, record_of, short_id
 from broker.control import Snapshot
@@ -175,15 +176,26 @@ class Router:
         event.outgoing, event.told, event.outcomes = [], [], []
         for decision in event.decisions:
             if isinstance(decision, Permit):
-                delivery, part = self._deliveries.deliver(
-                    event.record, event.envelope, decision, subject=event.opened.subjects[0]
-                )
+                try:
+                    delivery, part = self._deliveries.deliver(
+                        event.record, event.envelope, decision, subject=event.opened.subjects[0]
+                    )
+                    self._check_size(delivery)
+                except Exception as error:  # noqa: BLE001  as in `decide`: nothing is shared
+                    # One recipient's bad key or large view costs the others nothing.
+                    refusal = Deny(
+                        decision.candidate, Refusal.DECIDING_FAILED, type(error).__name__
+                    )
+                    self._refuse(refusal, event.told, event.outcomes)
+                    continue
                 event.outgoing.append(delivery)
                 event.told.append(part)
                 event.outcomes.append("permit")
                 continue
             if isinstance(decision, Review):
-                event.outgoing.append(self._to_review(event.record, event.envelope, decision))
+                waiting = self._to_review(event.record, event.envelope, decision)
+                self._check_size(waiting)
+                event.outgoing.append(waiting)
             self._refuse(decision, event.told, event.outcomes)
         if not event.decisions:
             self._refuse(NO_CANDIDATE, event.told, event.outcomes)
@@ -209,10 +221,13 @@ class Router:
                 candidates_part(event.told),
             )
         )
-        event.outgoing.append(Outgoing(DECISIONS, record.key, value))
-        for out in event.outgoing:
-            if out.value is not None and len(out.value) > self._most_outgoing_bytes:
-                raise TooLarge("expected what goes out below the streams' limit for a record")
+        decided = Outgoing(DECISIONS, record.key, value)
+        self._check_size(decided)
+        event.outgoing.append(decided)
+
+    def _check_size(self, out: Outgoing) -> None:
+        if out.value is not None and len(out.value) > self._most_outgoing_bytes:
+            raise TooLarge("expected what goes out below the streams' limit for a record")
 
     def _refuse(self, decision: Deny | Review, told: list[bytes], outcomes: list[str]) -> None:
         candidate = decision.candidate

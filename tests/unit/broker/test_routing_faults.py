@@ -1,5 +1,6 @@
 """When something of ours breaks: nothing is shared, nothing is lost, the stream goes on."""
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from routing_world import (
 
 from agreements.views import View
 from broker.delivering import Deliveries
-from broker.routing import QUARANTINE
+from broker.routing import QUARANTINE, Router
 from broker.subjects import Subjects
 from schemas.keys import BadKey
 from schemas.sealing import Sealer
@@ -49,7 +50,7 @@ def break_once(patch: pytest.MonkeyPatch, where: type, name: str, error: type[Ex
 
 @pytest.mark.parametrize(
     ("where", "name"),
-    [(Verifier, "verify"), (Subjects, "of"), (Deliveries, "deliver"), (Deliveries, "_way")],
+    [(Verifier, "verify"), (Subjects, "of"), (Router, "_record")],
 )
 @pytest.mark.parametrize("error", [Broken, MemoryError, RecursionError, KeyError])
 def test_what_breaks_on_an_event_puts_that_event_into_quarantine(
@@ -68,13 +69,13 @@ def test_what_breaks_on_an_event_puts_that_event_into_quarantine(
     assert world.route(record).tally == {"accepted": 1, "permit": 1}
 
 
-def test_a_recipients_key_that_is_none_does_not_use_an_events_id_up(
+def test_an_error_of_ours_does_not_use_an_events_id_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An error with a code of ours, after the id was claimed, gives the id back as well."""
+    """An error with a code of ours leaves the id free as well."""
     world = RoutingWorld()
     record = world.record()
-    break_once(monkeypatch, Deliveries, "deliver", _BadKey)
+    break_once(monkeypatch, Router, "_record", _BadKey)
     assert world.quarantined(record) == ["bad-key"]
     assert world.route(record).tally == {"accepted": 1, "permit": 1}
 
@@ -84,25 +85,82 @@ class _BadKey(BadKey):
         super().__init__("expected a key")
 
 
-def test_nothing_of_an_event_goes_out_when_its_second_delivery_breaks(
+def test_nothing_of_an_event_goes_out_when_its_record_breaks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A delivery without its decision record cannot exist: all of an event, or none."""
-    flows = (a_flow(), a_flow(id="to-school", to=[SCHOOL]))
-    world = RoutingWorld(a_scheme_of(an_agreement(*flows)))
-    world.route(world.record())
-    original, calls = Deliveries.deliver, []
-
-    def second_breaks(self: Deliveries, *arguments: Any, **named: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 2:
-            raise Broken
-        return original(self, *arguments, **named)
-
-    monkeypatch.setattr(Deliveries, "deliver", second_breaks)
+    world = RoutingWorld()
+    break_once(monkeypatch, Router, "_record", Broken)
     routed = world.route(world.record())
     assert [out.topic for out in routed.outgoing] == [QUARANTINE]
     assert routed.tally == {"accepted": 0, "quarantine:unexpected-Broken": 1}
+
+
+TO_BOTH = (a_flow(), a_flow(id="to-school", to=[SCHOOL]))
+
+
+@pytest.mark.parametrize(
+    ("where", "name"), [(Deliveries, "deliver"), (Deliveries, "_way"), (Sealer, "seal")]
+)
+@pytest.mark.parametrize("error", [Broken, MemoryError, RecursionError, KeyError, BadKey])
+def test_a_delivery_that_breaks_is_refused_to_its_recipient_alone(
+    monkeypatch: pytest.MonkeyPatch, where: type, name: str, error: type[Exception]
+) -> None:
+    """The other recipient has its view, and the record says of each what it got."""
+    world = RoutingWorld(a_scheme_of(an_agreement(*TO_BOTH)))
+    record = world.record()
+    break_once(monkeypatch, where, name, error)
+    routed = world.route(record)
+    assert routed.tally == {"accepted": 1, "permit": 1, "deny:deciding-failed": 1}
+    (delivery,), (decision,) = deliveries(routed), decisions(routed)
+    told = {candidate["recipient"]: candidate for candidate in decision["candidates"]}
+    (refused,) = [candidate for candidate in told.values() if candidate["outcome"] == "deny"]
+    (permitted,) = [candidate for candidate in told.values() if candidate["outcome"] == "permit"]
+    assert (refused["reason"], refused["detail"]) == ("deciding-failed", error.__name__)
+    assert (refused["items"], refused["sealed"], refused["key"]) == ([], b"", "")
+    assert delivery.topic == f"deliveries.{permitted['recipient']}"
+    assert permitted["sealed"] == sha256(delivery.value or b"").digest()
+    assert in_clear(routed, MARK) == []
+    assert world.route(world.record()).tally == {"accepted": 1, "permit": 2}
+
+
+def test_a_recipient_without_a_sealing_key_costs_the_others_nothing() -> None:
+    """Deciding again, as `explain` does, comes to the same; a new key ends it."""
+    documents = a_scheme_of(an_agreement(*TO_BOTH))
+    documents.party(HEALTH, sealing_keys=[], revision=2)
+    world = RoutingWorld(documents)
+    record = world.record()
+    routed = world.route(record)
+    assert routed.tally == {"accepted": 1, "permit": 1, "deny:deciding-failed": 1}
+    assert [out.topic for out in deliveries(routed)] == [f"deliveries.{SCHOOL}"]
+    told = {one["recipient"]: one["detail"] for one in decisions(routed)[0]["candidates"]}
+    assert told == {HEALTH: "BadKey", SCHOOL: ""}
+    world.router = world.a_router()
+    (made_again,) = decisions(world.route(record))
+    assert without_seals(made_again) == without_seals(decisions(routed)[0])
+    documents.party(HEALTH, sealing_keys=[sealing_key(HEALTH).public.to_jwk()], revision=3)
+    world.snapshot = type(world.snapshot)(documents.rules(), 11)
+    assert world.route(world.record()).tally == {"accepted": 1, "permit": 2}
+
+
+def without_seals(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a decision record as it comes out each time."""
+    return record | {"candidates": [one | {"sealed": b""} for one in record["candidates"]]}
+
+
+def test_a_view_that_is_too_large_is_refused_to_its_recipient_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only transforms lengthen a view; nobody else's view is any larger for it."""
+    items = [{"path": "childId"}, {"path": "placementProvider"}]
+    flows = (a_flow(items=items), a_flow(id="to-school", to=[SCHOOL]))
+    world = RoutingWorld(a_scheme_of(an_agreement(*flows)))
+    monkeypatch.setattr(world.router, "_most_outgoing_bytes", 10_000)
+    routed = world.route(world.record(placementProvider="x" * 12_000))
+    assert routed.tally == {"accepted": 1, "permit": 1, "deny:deciding-failed": 1}
+    told = {one["recipient"]: one["detail"] for one in decisions(routed)[0]["candidates"]}
+    assert told == {HEALTH: "TooLarge", SCHOOL: ""}
+    assert [out.topic for out in deliveries(routed)] == [f"deliveries.{SCHOOL}"]
 
 
 def test_an_error_while_deciding_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,20 +186,6 @@ def test_a_seal_that_breaks_for_review_puts_the_event_into_quarantine(
     routed = world.route(record)
     assert routed.tally == {"accepted": 0, "quarantine:unexpected-Broken": 1}
     assert len(reviews(world.route(record))) == 1
-
-
-def test_a_recipient_without_a_sealing_key_is_sent_nothing() -> None:
-    """The event waits in quarantine until the scheme has mended the party's document."""
-    documents = a_scheme_of()
-    documents.party(HEALTH, sealing_keys=[], revision=2)
-    world = RoutingWorld(documents)
-    record = world.record()
-    routed = world.route(record)
-    assert deliveries(routed) == []
-    assert len(on(QUARANTINE, routed)) == 1
-    documents.party(HEALTH, sealing_keys=[sealing_key(HEALTH).public.to_jwk()], revision=3)
-    world.snapshot = type(world.snapshot)(documents.rules(), 11)
-    assert world.route(record).tally == {"accepted": 1, "permit": 1}
 
 
 def test_a_decision_record_that_would_be_too_large_stops_nothing() -> None:
