@@ -70,9 +70,9 @@ async def test_a_path_that_cannot_be_made_is_told_as_such(tmp_path: Path) -> Non
 async def test_the_file_does_not_keep_what_a_compacted_topic_replaced(tmp_path: Path) -> None:
     """State that changes often does not make the file grow without end."""
     async with open_streams(f"sqlite:{tmp_path / 'streams.db'}") as streams:
-        await streams.create_topics({"control": 1}, compacted=frozenset({"control"}))
+        await streams.create_topics({"state": 1}, compacted=frozenset({"state"}))
         for number in range(50):
-            await streams.append([Outgoing("control", b"k", b"%d" % number)])
-        records = [record async for record in streams.read("control")]
+            await streams.append([Outgoing("state", b"k", b"%d" % number)])
+        records = [record async for record in streams.read("state")]
         assert [(record.offset, record.value) for record in records] == [(49, b"49")]
-        assert await streams.lag("group", ["control"]) == 1
+        assert await streams.lag("group", ["state"]) == 1
