@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import ClassVar, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
+from connectors.streams.security import Security
 from schemas.errors import ConfigurationError, DeliveryError, RejectedInput
 
 Headers = Sequence[tuple[str, bytes]]
@@ -279,14 +280,20 @@ class UnusableStreams(ConfigurationError):
 
 
 def open_streams(
-    url: str, *, namespace: str = "", max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    url: str,
+    *,
+    namespace: str = "",
+    max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES,
+    security: Security | None = None,
 ) -> AbstractAsyncContextManager[Streams]:
     """Return the streams at an address, not yet opened: enter them with ``async with``.
 
     On Kafka, the names of topics and groups begin with ``namespace``, if there is one,
-    and callers see them without it. An embedded file is a namespace of its own.
+    and callers see them without it. An embedded file is a namespace of its own, and
+    ``security`` is for Kafka alone.
 
     Raises:
+        UnusableSecurity: a file for TLS cannot be used.
         UnknownStreams: neither ``sqlite:PATH`` nor ``kafka://HOST:PORT[,HOST:PORT…]``.
     """
     parts = urlsplit(url)
@@ -298,7 +305,12 @@ def open_streams(
     if parts.scheme == "kafka" and parts.netloc:
         from connectors.streams.kafka import KafkaStreams
 
-        return KafkaStreams(parts.netloc, namespace=namespace, max_record_bytes=max_record_bytes)
+        return KafkaStreams(
+            parts.netloc,
+            namespace=namespace,
+            max_record_bytes=max_record_bytes,
+            security=security,
+        )
     raise UnknownStreams(
         "the address of the streams has the form sqlite:PATH or kafka://HOST:PORT[,HOST:PORT]"
     )

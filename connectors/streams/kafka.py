@@ -30,6 +30,7 @@ from connectors.streams.kafka_reading import ends_of, new_reader, read_on, read_
 from connectors.streams.kafka_topics import describe, limits_of, until_led
 from connectors.streams.kafka_transactions import Topic, Transactions
 from connectors.streams.kafka_unreadable import read_past_the_unreadable
+from connectors.streams.security import Security
 
 _REPLICAS = 3
 """Copies of each record, where there are as many brokers."""
@@ -54,8 +55,7 @@ class KafkaStreams:
 
     With a ``namespace``, topics and groups are called ``<namespace>.<name>`` on the
     brokers, so that schemes share a cluster; callers see the names without it.
-    ``security`` goes to the client as it is (``security_protocol``, ``ssl_context``,
-    ``sasl_…``).
+    Every connection is made with ``security``, by default in clear and as nobody.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class KafkaStreams:
         *,
         namespace: str = "",
         max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES,
-        security: Mapping[str, Any] | None = None,
+        security: Security | None = None,
     ) -> None:
         self.max_record_bytes = max_record_bytes
         self.client: dict[str, Any] = {
             "bootstrap_servers": servers.split(","),
-            **(security or {}),
+            **(security or Security()).to_client_options(),
         }
         self._prefix = f"{namespace}." if namespace else ""
         self._topics: dict[str, Topic] = {}
