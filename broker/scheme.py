@@ -22,6 +22,7 @@ from broker.routing import Router
 from broker.service import Progress, RouterService
 from broker.settings import Settings
 from connectors.streams import Streams, open_streams
+from connectors.streams.security import Security
 from schemas.catalogue import Catalogue, shipped
 from schemas.control import BROKER
 from schemas.keys import SigningKey, VerifyingKey
@@ -74,7 +75,21 @@ class SchemeFolder:
 
     def streams(self) -> AbstractAsyncContextManager[Streams]:
         """Return the streams, to be entered with ``async with``."""
-        return open_streams(self.settings.streams_url, namespace=self.settings.namespace)
+        return open_streams(
+            self.settings.streams_url, namespace=self.settings.namespace, security=self._security()
+        )
+
+    def _security(self) -> Security:
+        kafka = self.settings.kafka
+        return Security(
+            security_protocol=kafka.security_protocol,
+            ca_file=kafka.ca_file and self.path / kafka.ca_file,
+            certificate_file=kafka.certificate_file and self.path / kafka.certificate_file,
+            key_file=kafka.key_file and self.path / kafka.key_file,
+            username=kafka.username,
+            password=kafka.password.get_secret_value() if kafka.password is not None else "",
+            mechanism=kafka.mechanism,
+        )
 
     def control(self) -> ControlState:
         """Return an empty state of ``control`` that checks and compiles with this scheme's keys."""

@@ -7,9 +7,9 @@ silently ignored is a wrong disclosure waiting to happen.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -36,6 +36,37 @@ class SchemeSettings(_Section):
     name: str = Field(min_length=1, max_length=100)
     key: dict[str, str]
     """The scheme's public key as a JWK (RFC 7517). Pinned: it comes from nowhere else."""
+
+
+class KafkaSettings(_Section):
+    """How Kafka's brokers are reached, and as whom."""
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ca_file: Path | None = None
+    """Who may vouch for the brokers (PEM); files are relative to the scheme's folder."""
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    username: str = ""
+    password: SecretStr | None = None
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Refuse what would be silently left out, or would send a password in clear."""
+        is_tls = self.security_protocol.endswith("SSL")
+        if not is_tls and (self.ca_file or self.certificate_file or self.key_file):
+            raise ValueError("files for TLS are of use only with SSL or SASL_SSL")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together")
+        is_sasl = self.security_protocol.startswith("SASL_")
+        has_both = bool(self.username and self.password and self.password.get_secret_value())
+        if is_sasl and not has_both:
+            raise ValueError("SASL_PLAINTEXT and SASL_SSL need username and password")
+        if not is_sasl and (self.username or self.password):
+            raise ValueError("username and password are of use only with SASL")
+        if self.mechanism == "PLAIN" and self.security_protocol == "SASL_PLAINTEXT":
+            raise ValueError("PLAIN would send the password in clear: use SASL_SSL or SCRAM")
+        return self
 
 
 class RouterSettings(_Section):
@@ -70,6 +101,7 @@ class Settings(BaseSettings):
     partitions: int = Field(default=4, ge=1, le=1024)
     """Partitions of each topic that is made; ``control`` always has one."""
     scheme: SchemeSettings
+    kafka: KafkaSettings = KafkaSettings()
     router: RouterSettings = RouterSettings()
     logs: LogSettings = LogSettings()
     key_passphrase: SecretStr | None = Field(default=None, min_length=14)

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from services.secured_kafka import Certificates
 
-from broker.settings import FILE_NAME, Settings, read_settings
+from broker.scheme import SchemeFolder
+from broker.settings import FILE_NAME, KafkaSettings, Settings, read_settings
+from connectors.streams.kafka import KafkaStreams
 from schemas.errors import ConfigurationError
 
 SCHEME = '[scheme]\nname = "Anytown"\nkey = { kty = "OKP" }\n'
@@ -168,3 +171,73 @@ def test_settings_cannot_be_changed_once_read(folder: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         settings.partitions = 9  # type: ignore[misc]
     assert isinstance(settings, Settings)
+
+
+KAFKA = '[kafka]\nsecurity_protocol = "{}"\n'
+WHO = f'username = "router"\npassword = "{SECRET}"\n'
+
+
+def test_kafka_is_reached_in_clear_unless_told_otherwise(folder: Path) -> None:
+    """As a broker on one's own machine is."""
+    assert read_settings(folder, {}).kafka == KafkaSettings()
+
+
+def test_how_kafka_is_reached_comes_from_the_file_and_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password belongs into the environment, and nothing shows it."""
+    with_settings(folder, KAFKA.format("SASL_SSL") + 'username = "router"\nca_file = "ca.pem"\n')
+    monkeypatch.setenv("CONCORDAT_KAFKA__PASSWORD", SECRET)
+    settings = read_settings(folder, {"CONCORDAT_KAFKA__PASSWORD": SECRET})
+    assert settings.kafka.mechanism == "SCRAM-SHA-512"
+    assert settings.kafka.password is not None
+    assert settings.kafka.password.get_secret_value() == SECRET
+    for shown in (repr(settings), str(settings.kafka), settings.model_dump_json()):
+        assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (KAFKA.format("TLS"), "security_protocol"),
+        (KAFKA.format("SASL_SSL"), "need username and password"),
+        (KAFKA.format("SASL_SSL") + 'username = "router"\n', "need username and password"),
+        (KAFKA.format("SASL_SSL") + 'username = "x"\npassword = ""\n', "need username"),
+        (KAFKA.format("SSL") + WHO, "only with sasl"),
+        (KAFKA.format("PLAINTEXT") + WHO, "only with sasl"),
+        (KAFKA.format("SASL_PLAINTEXT") + WHO + 'ca_file = "ca.pem"\n', "only with ssl"),
+        (KAFKA.format("SSL") + 'certificate_file = "client.pem"\n', "go together"),
+        (KAFKA.format("SSL") + 'key_file = "client.key"\n', "go together"),
+        (KAFKA.format("SASL_PLAINTEXT") + WHO + 'mechanism = "PLAIN"\n', "in clear"),
+        (KAFKA.format("SASL_SSL") + WHO + 'mechanism = "GSSAPI"\n', "mechanism"),
+        (KAFKA.format("SASL_SSL") + WHO + 'cafile = "ca.pem"\n', "kafka.cafile"),
+    ],
+)
+def test_ways_to_kafka_that_do_not_fit_together_stop_the_start(
+    folder: Path, text: str, told: str
+) -> None:
+    """What would be silently left out is refused, and so is a password sent in clear."""
+    refused = refusal(with_settings(folder, text))
+    assert told in refused
+    assert SECRET not in refused
+
+
+def test_what_is_set_for_kafka_reaches_its_client(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the scheme, files taken from its folder."""
+    Certificates(folder)
+    with_settings(
+        folder,
+        'streams = "kafka://localhost:1"\n' + KAFKA.format("SASL_SSL")
+        + 'username = "router"\nmechanism = "SCRAM-SHA-256"\nca_file = "authority.pem"\n'
+        'certificate_file = "client.pem"\nkey_file = "client.key"\n',
+    )  # fmt: skip
+    monkeypatch.setenv("CONCORDAT_KAFKA__PASSWORD", SECRET)
+    streams = SchemeFolder(read_settings(folder, {})).streams()
+    assert isinstance(streams, KafkaStreams)
+    client = streams.client
+    assert client["security_protocol"] == "SASL_SSL"
+    assert client["sasl_mechanism"] == "SCRAM-SHA-256"
+    assert (client["sasl_plain_username"], client["sasl_plain_password"]) == ("router", SECRET)
+    assert client["ssl_context"].cert_store_stats()["x509_ca"] == 1
