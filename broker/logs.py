@@ -53,3 +53,16 @@ def configure_logs(settings: LogSettings, *, stream: TextIO | None = None) -> No
     root.handlers = [handler]
     # The libraries' chatter is only of use to someone who asked for it.
     root.setLevel(max(level, logging.WARNING) if level > logging.DEBUG else level)
+    logging.getLogger("aiokafka").setLevel(_level_of_kafka(level))
+
+
+def _level_of_kafka(level: int) -> int:
+    """Return from which level on lines of Kafka's client are told.
+
+    While a broker is away or a topic is new it writes several lines a second, and
+    tries again by itself; what comes of it our own lines say. Its errors may tell why
+    (a refused password), so they are kept from those alone who want errors only.
+    """
+    if level == logging.DEBUG:
+        return level
+    return logging.CRITICAL if level >= logging.ERROR else logging.ERROR
