@@ -12,15 +12,12 @@ from schemas.control import Kind, document_key
 
 
 def missing_schemas(views: Iterable[View], documents: Mapping[bytes, bytes]) -> list[Outgoing]:
-    """Return a document for each view whose schema is not among ``documents``."""
-    found = {_key(view): view for view in views}
-    return [_document(key, view) for key, view in found.items() if key not in documents]
+    """Return a document for each view whose schema is not what ``documents`` have."""
+    found = {document.key: document for document in map(_document, views)}
+    return [one for key, one in found.items() if key and documents.get(key) != one.value]
 
 
-def _key(view: View) -> bytes:
-    return document_key(Kind.SCHEMA, view.fingerprint.hex())
-
-
-def _document(key: bytes, view: View) -> Outgoing:
-    document: dict[str, Any] = {"fingerprint": view.fingerprint.hex(), "schema": view.schema}
-    return Outgoing(TOPIC, key, rfc8785.dumps(document))
+def _document(view: View) -> Outgoing:
+    mark = view.fingerprint.hex()
+    document: dict[str, Any] = {"fingerprint": mark, "schema": view.schema}
+    return Outgoing(TOPIC, document_key(Kind.SCHEMA, mark), rfc8785.dumps(document))

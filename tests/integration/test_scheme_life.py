@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest_asyncio
 
+from agreements.candidates import views_of
 from agreements.canonical import canonical_form, to_document
 from agreements.model import Agreement
 from agreements.reading import from_document, read_agreement
@@ -147,6 +148,10 @@ async def test_a_router_that_starts_puts_missing_schemas_on_control(town: Town) 
         await town.sign(agreement, party)
     keys = [record.key or b"" async for record in town.streams.read(CONTROL)]
     assert not any(key.startswith(b"schema|") for key in keys)
+    # Nor is a key that somebody else wrote first taken for the schema.
+    [view] = views_of(agreement, town.scheme.catalogue)
+    name = document_key(Kind.SCHEMA, view.fingerprint.hex())
+    await town.streams.append([Outgoing(CONTROL, name, b"rubbish")])
     await town.publish()
     assert await town.route() == {"accepted": 1, "permit": 1}
     assert await town.receive() == (1, 0)
