@@ -282,7 +282,7 @@ def test_more_patterns_than_are_remembered_are_told_all_the_same() -> None:
     view._disclosures.update({-n: Disclosure((), (), (), None) for n in range(1, 1025)})
     cut = view.cut(an_event())
     assert cut.disclosure.items == ("childId",)
-    assert len(view._disclosures) == 1024
+    assert len(view._disclosures) <= 1024
 
 
 def test_the_first_required_item_that_is_withheld_is_the_one_that_lacks() -> None:
