@@ -1,22 +1,17 @@
 """One event, one place: what is copied anywhere else on a topic is not decided again."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from deciding_world import A_PLACEMENT, COUNCIL, PLACEMENT
 from hypothesis import given
 from hypothesis import strategies as st
 from routing_world import SUBJECT_KEY, TOPIC, RoutingWorld
 
 from broker.accepted import TOPIC as ACCEPTED
 from broker.accepted import AcceptedIds, record_of
-from broker.administration import PartyDraft, add_party, found_scheme, prepare_streams
-from broker.edge import publisher_of
-from broker.routing import DECISIONS, QUARANTINE
-from connectors.prepared import PreparedEvent
-from connectors.streams import Outgoing, Record, Streams, embedded_log, open_streams
+from broker.routing import QUARANTINE
+from connectors.streams import Record, Streams, open_streams
 from connectors.streams.partitioning import key_hash
 
 PARTITIONS = 4
@@ -67,32 +62,6 @@ def test_an_event_is_accepted_in_the_one_partition_that_its_key_gives(
     tally = world.route(record, partitions=partitions).tally
     is_there = key_hash(key) % partitions == partition
     assert (tally["accepted"], tally["quarantine:misplaced"]) == (is_there, not is_there)
-
-
-async def test_a_router_knows_how_many_partitions_a_topic_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Events of many subjects are accepted where they lie, and nowhere else."""
-    scheme = found_scheme(tmp_path / "scheme", name="Anytown", streams="sqlite:streams.db")
-    now = datetime.now(UTC)
-    async with scheme.streams() as streams:
-        await prepare_streams(scheme, streams)
-        await add_party(scheme, streams, PartyDraft(COUNCIL, COUNCIL))
-        publisher = await publisher_of(scheme, streams, COUNCIL)
-        records = [dict(A_PLACEMENT) | {"childId": f"LAC{1000 + n}"} for n in range(20)]
-        await publisher.publish(
-            PreparedEvent(PLACEMENT, f"placement/{number}", record, now)
-            for number, record in enumerate(records)
-        )
-        lying = [record async for record in streams.read(TOPIC)]
-        assert len({record.partition for record in lying}) > 1
-        with monkeypatch.context() as patch:
-            patch.setattr(embedded_log, "key_hash", lambda key: key_hash(key) + 1)
-            await streams.append([Outgoing(TOPIC, r.key, r.value, r.headers) for r in lying])
-        await scheme.service(streams).run(until_idle=True)
-        assert len([record async for record in streams.read(DECISIONS)]) == len(records)
-        copies = [record async for record in streams.read(QUARANTINE)]
-        assert [dict(copy.headers)["reason"] for copy in copies] == [b"misplaced"] * len(records)
 
 
 class Watching:
