@@ -56,6 +56,9 @@ KILLS = 20
 EVERY_BAD = 200
 """Every so many events one has a subject that is none, and must be in quarantine once."""
 
+AWAY_SECONDS = 15.0
+"""How long a broker is away: longer than a member's session and than a transaction."""
+
 WAIT_SECONDS = 120.0
 """After how long without progress a test gives up."""
 
@@ -300,23 +303,26 @@ async def test_routers_killed_again_and_again_do_everything_once(
 async def test_a_kafka_broker_that_goes_and_comes_back_loses_nothing(
     own_kafka: LocalKafka, tmp_path: Path
 ) -> None:
-    """Stopped in good order, then killed, each time while a router works; then all is there."""
+    """Stopped for longer than sessions last, then killed, while routers work: all go on."""
     events = 6_000
     scheme = await a_scheme(tmp_path / "scheme", f"kafka://{own_kafka.address}")
     async with scheme.streams() as streams:
         publisher = await publisher_of(scheme, streams, COUNCIL)
         published = await publisher.publish(placements(events))
     with routers(scheme, 2) as routing:
-        for target, kill in ((1_000, False), (3_000, True)):
+        for target, kill, away_seconds in ((1_000, False, AWAY_SECONDS), (3_000, True, 0.0)):
             async with scheme.streams() as streams:
                 async for done in decided(streams, routing, target):
                     if done >= target:
                         break
             await asyncio.to_thread(own_kafka.stop, kill=kill)
+            await asyncio.sleep(away_seconds)
             await asyncio.to_thread(own_kafka.start)
         async with scheme.streams() as streams:
             async for _ in decided(streams, routing, events):
                 pass
+        routing.replace()
+        assert routing.ended == [], _last_words(routing)
     await finish(scheme)
     async with scheme.streams() as streams:
         await assert_exactly_once(streams, published.ids)
