@@ -57,14 +57,8 @@ def run(asked: Asked, told: Told) -> dict[str, Any]:
         )
         result["streams"]["kafka"] = rates.to_json()
     if "decide" in asked.parts:
-        result["decide_us"] = {}
-        loaded = deciding.LOADED
-        told(f"decisions with {loaded[0]} agreement")
-        for number, us in deciding.decide_us(loaded):
-            result["decide_us"][str(number)] = round(us, 2)
-            later = [more for more in loaded if more > number]
-            if later:
-                told(f"decisions: signing and compiling {later[0]} agreements")
+        costs = deciding.decide_us(told=told)
+        result["decide_us"] = {str(number): round(us, 2) for number, us in costs.items()}
     if "cedarpy" in asked.parts and deciding.cedar_is_there():
         told("cedarpy")
         found = deciding.cedarpy_us()

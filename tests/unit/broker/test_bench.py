@@ -83,7 +83,7 @@ def test_tables_tell_whatever_was_measured(measured: dict[str, Any]) -> None:
 
 def test_decisions_are_measured_with_more_and_more_agreements() -> None:
     """Those of other towns are loaded beside, and every event is permitted."""
-    found = dict(deciding.decide_us((1, 8)))
+    found = deciding.decide_us((1, 8))
     assert set(found) == {1, 8}
     assert min(found.values()) > 0
 
