@@ -26,7 +26,7 @@ from connectors.streams import (
     UnknownTopic,
 )
 from connectors.streams.kafka_group import KafkaGroup
-from connectors.streams.kafka_reading import ends_of, new_reader, read_on, read_spans
+from connectors.streams.kafka_reading import ends_of, new_reader, read_on, read_spans, stop
 from connectors.streams.kafka_topics import describe, limits_of, until_led
 from connectors.streams.kafka_transactions import Topic, Transactions
 from connectors.streams.kafka_unreadable import read_past_the_unreadable
@@ -100,8 +100,8 @@ class KafkaStreams:
     ) -> None:
         if self._appender is not None:
             await self._appender.close()
-        await self._decided.stop()
-        await self._appended.stop()
+        await stop(self._decided)
+        await stop(self._appended)
         await self._admin.close()
 
     async def create_topics(

@@ -23,6 +23,7 @@ from connectors.streams import (
     StreamsUnavailable,
 )
 from connectors.streams.kafka_holding import Held, Holding
+from connectors.streams.kafka_reading import stop
 from connectors.streams.kafka_transactions import TRANSACTION_TIMEOUT_MS, Transactions
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class KafkaGroup:
         try:
             await self._consumer.start()
         except BaseException as error:
-            await self._consumer.stop()
+            await stop(self._consumer)
             if isinstance(error, KafkaError):
                 raise StreamsUnavailable(f"Kafka did not let a consumer start: {error}") from error
             raise
@@ -103,7 +104,7 @@ class KafkaGroup:
     ) -> None:
         self._closed = True
         await self._holding.close()
-        await self._consumer.stop()
+        await stop(self._consumer)
         await self._holding.finish()
 
     async def __aiter__(self) -> AsyncIterator[Batch]:

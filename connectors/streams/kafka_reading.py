@@ -1,5 +1,6 @@
 """Reading a topic of Kafka without a group: for state, for evidence, for a look."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
@@ -24,6 +25,19 @@ def new_reader(client: Mapping[str, Any], *, isolation_level: str = "read_commit
         max_partition_fetch_bytes=_FETCH_BYTES,
         fetch_max_bytes=8 * _FETCH_BYTES,
     )
+
+
+async def stop(consumer: Any) -> None:
+    """Stop a consumer, whether a broker answers or not."""
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        # aiokafka cancels its own fetches, and lets that out of one that waits to try a
+        # broker again. To the rest of the program it would look as if we were cancelled.
+        await consumer._client.close()  # noqa: SLF001  what the stop had left to do
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
 
 
 async def ends_of(consumer: Any, topic: str, numbers: Collection[int]) -> dict[int, int]:
@@ -92,14 +106,14 @@ class _assigned:  # noqa: N801  used like a function
             for tp, start in self._starts.items():
                 self._consumer.seek(tp, start)
         except BaseException as error:
-            await self._consumer.stop()
+            await stop(self._consumer)
             if isinstance(error, KafkaError):
                 raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
             raise
         return self._consumer
 
     async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+        await stop(self._consumer)
 
 
 async def _fetch(

@@ -90,6 +90,19 @@ async def test_a_batch_for_a_topic_that_cannot_be_looked_up_is_given_again(
     assert values == [b"1"]
 
 
+async def test_a_member_leaves_in_good_order_while_the_broker_is_away(
+    own_kafka: LocalKafka,
+) -> None:
+    """Leaving raises nothing, least of all a cancellation that nobody asked for."""
+    async with open_streams(f"kafka://{own_kafka.address}") as streams, asyncio.timeout(WAIT):
+        await streams.create_topics({"in": 1})
+        await streams.append([Outgoing("in", b"k", b"1")])
+        async with streams.group("group", ["in"]) as group:
+            assert await group.next() is not None
+            await asyncio.to_thread(own_kafka.stop)
+            assert await group.next(1.0) is None
+
+
 async def test_a_broker_that_is_away_is_told_as_such(own_kafka: LocalKafka) -> None:
     """Opening streams that do not answer is a delivery error, which may be tried again."""
     await asyncio.to_thread(own_kafka.stop)
