@@ -109,11 +109,11 @@ async def add_party(scheme: SchemeFolder, streams: Streams, draft: PartyDraft) -
     """Make keys for an organisation, have the scheme vouch for it, create its topics.
 
     Raises:
-        AlreadyThere: there is a party of that id.
+        AlreadyThere: there is a party of that id, or it is the scheme's own name.
 
     """
     control = await _control(scheme, streams)
-    if draft.id in control.snapshot().rules.parties:
+    if draft.id == SCHEME or draft.id in control.snapshot().rules.parties:
         raise AlreadyThere(f"party {draft.id} is in the scheme already")
     keys = Keyring.generate()
     document = _party_document(scheme, draft, keys)

@@ -1,12 +1,15 @@
 """``concordat init`` and ``concordat party``."""
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+from broker.settings import FILE_NAME
+from schemas.errors import ConcordatError
 
 party_app = typer.Typer(help="The organisations of the scheme.", no_args_is_help=True)
 
@@ -37,7 +40,13 @@ def init(
         async with scheme.streams() as opened:
             await prepare_streams(scheme, opened)
 
-    asyncio.run(prepare())
+    try:
+        asyncio.run(prepare())
+    except ConcordatError:
+        # Without its topics it is no scheme: leave the folder to the next try.
+        (folder / FILE_NAME).unlink()
+        shutil.rmtree(folder / "keys")
+        raise
     typer.echo(
         f"The scheme is in {folder}. Next: concordat party add ID --name NAME --dir {folder}"
     )

@@ -208,6 +208,17 @@ def test_a_command_without_a_scheme_says_how_to_make_one(
     assert "Traceback" not in done.stderr
 
 
+def test_a_scheme_whose_streams_are_down_can_be_made_later(tmp_path: Path) -> None:
+    """Half a scheme is left behind by nobody."""
+    folder = tmp_path / "town"
+    done = concordat("init", folder, "--streams", "kafka://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "Kafka did not answer" in done.stderr
+    assert concordat("init", folder).returncode == 0
+    refused = concordat("party", "add", "scheme", "--name", "Its own key's name", folder=folder)
+    assert refused.returncode == 1
+
+
 @pytest.fixture(scope="module")
 def small_scheme(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a scheme with one party and nothing published."""
