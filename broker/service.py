@@ -111,9 +111,19 @@ class RouterService:
                 elif until_idle and await self._is_idle(topics):
                     break
                 if self._parties() != self._prepared:
-                    topics = await self._prepare()
-                    await group.subscribe(topics)
+                    topics = await self._take_on(group, topics)
             await self._settle()
+
+    async def _take_on(self, group: Group, topics: list[str]) -> list[str]:
+        """Hear the publishers that have joined; while the streams are away, at the next turn."""
+        try:
+            joined = await self._prepare()
+            await group.subscribe(joined)
+        except StreamsUnavailable as error:
+            self._prepared = frozenset()
+            log.warning("a party has to wait", code=error.code)
+            return topics
+        return joined
 
     async def _route(self, group: Group, batch: Batch) -> None:
         place = (batch.topic, batch.partition)

@@ -29,7 +29,7 @@ from broker.edge import publisher_of, receive_all
 from broker.routing import DELIVERIES
 from broker.scheme import SchemeFolder
 from connectors.prepared import PreparedEvent
-from connectors.streams import Outgoing, Streams
+from connectors.streams import Outgoing, Streams, StreamsUnavailable
 from schemas.control import Kind, document_key
 
 TOUR = Path(__file__).parents[2] / "docs" / "using" / "tour" / "placements.yaml"
@@ -207,6 +207,40 @@ async def test_a_party_that_joins_is_heard_while_others_keep_the_router_busy(tow
         service.stop()
         await running
     assert service.tally["deny:no-agreement"] == 3
+
+
+async def test_a_party_that_joins_while_the_streams_are_away_is_heard_later(town: Town) -> None:
+    """The router does not end because a topic could not be made at that moment."""
+    await town.agree(the_agreement())
+    service = town.scheme.service(town.streams)
+    create, refused = town.streams.create_topics, 0
+
+    async def away(partitions: Any, **how: Any) -> None:
+        """Refuse the router's first two tries to make the late party's topics."""
+        nonlocal refused
+        if refused < 2 and len(partitions) == 6:
+            refused += 1
+            raise StreamsUnavailable("the test's own")
+        await create(partitions, **how)
+
+    town.streams.create_topics = away  # type: ignore[method-assign]
+    running = asyncio.create_task(service.run())
+    late = "anytown-late"
+    try:
+        async with asyncio.timeout(60):
+            while not service.tally["accepted"]:  # it is at work
+                await town.publish(1)
+                await asyncio.sleep(0)
+            await add_party(town.scheme, town.streams, PartyDraft(late, "Late"))
+            await town.publish(3, party=late)
+            while service.tally["deny:no-agreement"] < 3:
+                assert not running.done()
+                await town.publish(1)
+                await asyncio.sleep(0)
+    finally:
+        service.stop()
+        await running
+    assert refused == 2
 
 
 async def test_a_topic_that_was_forgotten_does_not_stop_the_router(tmp_path: Path) -> None:
