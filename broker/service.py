@@ -82,6 +82,7 @@ class RouterService:
         async with self._control.following(self._streams) as follower:
             calm_the_collector()
             await self._publish_schemas()
+            log.info("router at work", group=self._group_name)
             while not self._stopping.is_set():
                 topics = await self._prepare()
                 if topics:
