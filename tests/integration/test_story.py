@@ -282,7 +282,8 @@ def test_the_service_stays_up_until_it_is_stopped(small_scheme: Path, stop: int)
         env=clean_environment({}),
     ) as service:
         assert service.stdout is not None
-        assert json.loads(service.stdout.readline())["event"] == "routing"
+        told = [json.loads(service.stdout.readline())["event"] for _ in range(2)]
+        assert told == ["router at work", "routing"]
         assert service.poll() is None
         service.send_signal(stop)
         _, errors = service.communicate(timeout=60)
