@@ -15,12 +15,12 @@ from agreements.model import Item
 from agreements.projection import Leaf, leaves, project
 from agreements.transforms import name_of
 from schemas.avro import fingerprint
+from schemas.framing import SINGLE_OBJECT
 
 if TYPE_CHECKING:
     from agreements.opened import OpenedEvent
     from schemas.catalogue import EventType
 
-SINGLE_OBJECT: Final = b"\xc3\x01"  # Avro 1.12 §Single-object encoding
 NOT_CARRIED: Final = "not-carried"
 _REMEMBERED: Final = 1024  # disclosures of one view; a hostile publisher could make many
 

@@ -81,19 +81,18 @@ async def publish_source(
     """Publish the rows that are events; return their ids, and every row that was rejected."""
     publisher = await publisher_of(scheme, streams, party)
     rejected: list[dict[str, Any]] = []
-    places: dict[int, Row] = {}
+    row: Row
 
     def events() -> Iterator[PreparedEvent]:
+        nonlocal row
         for outcome in outcomes:
             if isinstance(outcome, Rejection):
                 rejected.append(_told(outcome))
             else:
-                places.clear()  # the publisher asks for the next when it is done with this
-                places[id(outcome.event)] = outcome
+                row = outcome  # the publisher asks for the next when it is done with this
                 yield outcome.event
 
-    def refuse(event: PreparedEvent, problem: RejectedInput) -> None:
-        row = places[id(event)]
+    def refuse(_: PreparedEvent, problem: RejectedInput) -> None:
         message = f"{row.file}, line {row.line}: {problem}"
         column = str(getattr(problem, "path", ""))
         rejected.append(_told(Rejection(row.file, row.line, column, problem.code, message)))

@@ -17,16 +17,15 @@ from typing import Any, Final
 
 import fastavro
 
+from schemas.avro import fingerprint
+from schemas.framing import frame
+
 SCHEMA_TEXT: Final = files("schemas").joinpath("decision.avsc").read_text(encoding="utf-8")
 SCHEMA: Final = fastavro.parse_schema(json.loads(SCHEMA_TEXT))
-FINGERPRINT: Final = bytes.fromhex(
-    fastavro.schema.fingerprint(
-        fastavro.schema.to_parsing_canonical_form(json.loads(SCHEMA_TEXT)), "CRC-64-AVRO"
-    )
-)
+FINGERPRINT: Final = fingerprint(json.loads(SCHEMA_TEXT))
 """As in the single-object framing: little-endian (Avro specification, "Single-object encoding")."""
 
-_FRAME: Final = b"\xc3\x01" + FINGERPRINT
+_FRAME: Final = frame(FINGERPRINT, b"")
 PERMIT, DENY, REVIEW = b"\x00", b"\x02", b"\x04"
 """The outcomes' places in the schema's enum, zigzag encoded."""
 _OUTCOME_NAMES: Final = {"permit": PERMIT, "deny": DENY, "review": REVIEW}

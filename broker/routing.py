@@ -55,7 +55,6 @@ from schemas.sealing import Binding, Sealer
 DECISIONS: Final = "decisions"
 REVIEW: Final = "review"
 QUARANTINE: Final = "quarantine"
-TOPICS: Final = (DECISIONS, REVIEW, QUARANTINE)
 
 ROOM_BYTES: Final = 64 * 1024
 """What an event must leave below the streams' limit for a record: a sealed copy is
