@@ -1,8 +1,9 @@
 """An information-sharing agreement: the text that the parties sign and the rules that run.
 
-The shapes only. What a document must also satisfy in law is in `law`, how a
-file becomes a model and what the errors say in `reading`, the hash that is
-signed in `canonical`. Everything is frozen and refuses unknown fields.
+The shapes only; those of the duties around the flows are in `duties`. What a
+document must also satisfy in law is in `law`, how a file becomes a model and what
+the errors say in `reading`, the hash that is signed in `canonical`. Everything is
+frozen and refuses unknown fields.
 
 Fields follow the YAML of the documentation; two are Python keywords and have
 an underscore here (``Flow.from_``, ``Condition.in_``). A field that may be left
@@ -12,14 +13,34 @@ out has a default, and what was left out stays out of the canonical form.
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
+from agreements.duties import (
+    Breach,
+    Change,
+    Contact,
+    Contacts,
+    Document,
+    Dpia,
+    Identifier,
+    Part,
+    Retention,
+    Review,
+    Rights,
+    Security,
+    Signing,
+    Suspension,
+    Transparency,
+    Use,
+)
 from agreements.values import (
+    Annex1,
     Art6,
     Art9,
     Art10,
-    CalendarDuration,
+    Assurance,
+    Capacity,
     Confidentiality,
     Day,
     EventTypeName,
@@ -30,6 +51,7 @@ from agreements.values import (
     Moment,
     Name,
     PartyId,
+    Register,
     Role,
     Sch8,
     Text,
@@ -40,18 +62,32 @@ from agreements.values import (
     to_duration,
 )
 
+__all__ = [
+    "OPERATORS",
+    "Agreement",
+    "Condition",
+    "Contact",
+    "Dpia",
+    "Effective",
+    "Flow",
+    "Generalise",
+    "Item",
+    "Legal",
+    "LegalBasis",
+    "Part",
+    "PartThree",
+    "PartyRole",
+    "Purpose",
+    "Reference",
+    "Registered",
+    "Retention",
+    "Suspension",
+]
+
 # Integers as far as JSON carries them exactly (RFC 7493 §2.2).
 Scalar = Value | Flag | Annotated[int, Strict(), Field(ge=1 - 2**53, le=2**53 - 1)]
 Outcome = Literal["deny", "review"]
 OPERATORS = ("equals", "in_", "not_in", "present", "before", "after")
-
-
-class Part(BaseModel):
-    """A part of an agreement: frozen, and closed to fields that nobody has defined."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
-    )
 
 
 class Reference(Part):
@@ -77,18 +113,24 @@ class Purpose(Part):
     necessity: Text
     benefit: Text | None = None
     beyond_individual_care: Flag = False  # switches the national data opt-out check on
+    compatible_with: Text | None = None  # UK GDPR Art 5(1)(b), where the purpose is a new one
+    concepts: tuple[Uri, ...] = ()  # the same purpose in public vocabularies, such as W3C DPV
 
 
-class Contact(Part):
-    """A post to turn to, never a private address."""
+class Registered(Part):
+    """What an organisation is called in a public register of organisations."""
 
-    post: Title
-    email: Title | None = None
-    telephone: Title | None = None
+    system: Register
+    value: Title
 
 
 class PartyRole(Part):
-    """What an organisation is in this agreement; its keys and regime are in the scheme."""
+    """What an organisation is in this agreement; its keys and regime are in the scheme.
+
+    ``contact`` is its single point of contact. A party is in from the midnight (UTC) that
+    ``joined_on`` begins with, and out from that of ``left_on``. Where ``capacities`` are
+    given, only an acceptance in one of them counts.
+    """
 
     id: PartyId
     role: Role
@@ -96,6 +138,12 @@ class PartyRole(Part):
     name: Title | None = None
     acting_for: Text | None = None
     contact: Contact | None = None
+    contacts: Contacts = Contacts()
+    identifiers: tuple[Registered, ...] = ()
+    catalogue_ids: tuple[Title, ...] = ()  # of its API, SharingPolicy.Party.CatalogueID
+    capacities: tuple[Capacity, ...] = ()
+    joined_on: Day | None = None
+    left_on: Day | None = None
 
     @property
     def may_provide(self) -> bool:
@@ -121,12 +169,14 @@ class LegalBasis(Part):
 
     regime: Literal["uk-gdpr", "dpa-part-3"]
     art6: Art6 | None = None
+    annex1: Annex1 | None = None  # the recognised legitimate interest that art6 ea rests on
     art9: tuple[Art9, ...] = ()
     sch1: tuple[Whole, ...] = ()  # paragraphs of Schedule 1 to the DPA 2018
     art10: Art10 | None = None
     part3: PartThree | None = None
     gateways: tuple[Uri, ...] = ()
     confidentiality: Confidentiality | None = None
+    confidentiality_reference: Text | None = None  # the support, the order, who decided and why
     appropriate_policy_document: Text | None = None
 
 
@@ -215,6 +265,10 @@ class Flow(Part):
     max_age: ExactDuration | None = None  # from occurred to decided
     items: Annotated[tuple[Item, ...], Field(min_length=1)]
     delivery: Literal["payload", "reference", "notify"] = "payload"
+    trigger: Literal["event", "request", "batch"] = "event"
+    requires: tuple[Assurance, ...] = ()  # of the recipient, valid when it is decided
+    subjects: tuple[Title, ...] = ()  # categories of data subjects (UK GDPR Art 30(1)(c))
+    feedback: EventTypeName | None = None  # the event that tells what came of it
     needs_consent: Flag = False
     text: Text | None = None
 
@@ -233,63 +287,6 @@ class Flow(Part):
         )
 
 
-class Dpia(Part):
-    """The data protection impact assessment (UK GDPR Art 35)."""
-
-    ref: Title | None = None
-    version: Title | None = None
-    status: Literal["not-required", "screened", "in-progress", "approved", "ico-consulted"]
-    residual_risk: Literal["low", "medium", "high"] | None = None
-    approved_by: Title | None = None
-    approved_on: Day | None = None
-    review_by: Day | None = None
-    reason: Text | None = None
-
-
-class Retention(Part):
-    """How long a party keeps what it received, from when, and what it does then."""
-
-    party: PartyId
-    items: tuple[ItemPath, ...] = ()  # none: everything received
-    period: CalendarDuration
-    trigger: Text
-    disposal: Text
-
-
-class Rights(Part):
-    """Who answers data subjects, and how corrections and objections reach the others."""
-
-    sar_lead: PartyId | None = None
-    rectification: Text | None = None
-    objection: Text | None = None
-    erasure: Text | None = None
-
-
-class Breach(Part):
-    """What the parties do when something has gone wrong."""
-
-    partner_notice_hours: Annotated[int, Strict(), Field(ge=1, le=72)] = 24
-    ico_lead: PartyId | None = None
-    containment: Text | None = None
-
-
-class Transparency(Part):
-    """What people are told (UK GDPR Arts 13 and 14)."""
-
-    privacy_notice: Uri | None = None
-    inform_subject: Literal["yes", "no-art-14-5", "no-prejudice-or-safety"] = "yes"
-    explanation: Text | None = None
-
-
-class Security(Part):
-    """How what is received is handled."""
-
-    handling: Text | None = None
-    uk_only: Flag = True
-    onward_sharing: Literal["none", "same-purpose-parties", "with-approval"] = "none"
-    allowed_roles: tuple[Title, ...] = ()
-
-
 class Agreement(Part):
     """One version of an agreement; immutable once signed, known by id and version."""
 
@@ -299,6 +296,10 @@ class Agreement(Part):
     title: Title
     owner: PartyId
     kind: Kind | None = None
+    identifier: Identifier | None = None
+    document: Document | None = None
+    contact: Text | None = None  # of the document's owner, in a line
+    facilitator: PartyId | None = None  # assures it, and is never its owner
     framework: Title | None = None
     summary: Text | None = None
     template: Reference | None = None
@@ -314,6 +315,11 @@ class Agreement(Part):
     breach: Breach = Breach()
     transparency: Transparency = Transparency()
     security: Security = Security()
+    use: Use = Use()
+    signing: Signing = Signing()
+    suspension: Suspension = Suspension()
+    review: Review = Review()
+    change_log: tuple[Change, ...] = ()
 
     def flow(self, flow_id: str) -> Flow:
         """Return the flow of that id; raises KeyError."""

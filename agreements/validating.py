@@ -1,12 +1,13 @@
 """Is this file an agreement that may be signed? Reading and law in one answer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agreements.law import validate
 from agreements.model import Agreement
 from agreements.problems import AgreementInvalid, Problem
-from agreements.reading import read_with_source
+from agreements.reading import from_document, read_with_source
 from schemas.catalogue import Catalogue
 
 
@@ -37,3 +38,14 @@ def validate_text(text: str | bytes, *, name: str, catalogue: Catalogue) -> Vali
     except AgreementInvalid as invalid:
         return Validation(None, invalid.problems)
     return Validation(agreement, tuple(validate(agreement, catalogue, source)))
+
+
+def validate_document(
+    document: Mapping[str, Any], *, name: str, catalogue: Catalogue
+) -> Validation:
+    """Read and check JSON data; raises nothing for a bad one. Its problems have no lines."""
+    try:
+        agreement = from_document(document, name=name)
+    except AgreementInvalid as invalid:
+        return Validation(None, invalid.problems)
+    return Validation(agreement, tuple(validate(agreement, catalogue)))

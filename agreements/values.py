@@ -188,6 +188,10 @@ if TYPE_CHECKING:
     Confidentiality = str
     Role = str
     Kind = str
+    Capacity = str
+    Assurance = str
+    Annex1 = str
+    Register = str
 else:
     Art6 = code_of("article-6")
     Art9 = code_of("article-9")
@@ -196,3 +200,7 @@ else:
     Confidentiality = code_of("duty-of-confidence")
     Role = code_of("party-roles")
     Kind = code_of("agreement-kinds")
+    Capacity = code_of("capacities")
+    Assurance = code_of("assurances")
+    Annex1 = code_of("annex-1")
+    Register = code_of("registers")
