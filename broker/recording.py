@@ -25,11 +25,19 @@ SCHEMA: Final = fastavro.parse_schema(json.loads(SCHEMA_TEXT))
 FINGERPRINT: Final = fingerprint(json.loads(SCHEMA_TEXT))
 """As in the single-object framing: little-endian (Avro specification, "Single-object encoding")."""
 
+_FORMER: Final = json.loads(files("schemas").joinpath("decision-1.avsc").read_text("utf-8"))
+"""What records were written with before there were holds; they are kept for ever."""
+_WRITERS: Final = {
+    frame(FINGERPRINT, b""): SCHEMA,
+    frame(fingerprint(_FORMER), b""): fastavro.parse_schema(_FORMER),
+}
 _FRAME: Final = frame(FINGERPRINT, b"")
-PERMIT, DENY, REVIEW = b"\x00", b"\x02", b"\x04"
+PERMIT, DENY, REVIEW, HOLD = b"\x00", b"\x02", b"\x04", b"\x06"
 """The outcomes' places in the schema's enum, zigzag encoded."""
-_OUTCOME_NAMES: Final = {"permit": PERMIT, "deny": DENY, "review": REVIEW}
+_OUTCOME_NAMES: Final = {"permit": PERMIT, "deny": DENY, "review": REVIEW, "hold": HOLD}
 _EMPTY: Final = b"\x00"
+_FIRST_DECISION: Final = b"\x00"
+"""The null branch of ``settles``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def refused(
     clause: bytes,
     withheld: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
-    """Encode one candidate that was denied or sent to review."""
+    """Encode one candidate that was denied, sent to review or held."""
     return b"".join(
         (
             _OUTCOME_NAMES[outcome],
@@ -164,21 +172,30 @@ def event_part(  # noqa: PLR0913, PLR0917  one argument a field, in the schema's
     )
 
 
-def candidates_part(candidates: Sequence[bytes]) -> bytes:
-    """Encode the array ``candidates``, which ends the record."""
-    return long(len(candidates)) + b"".join(candidates) + _EMPTY if candidates else _EMPTY
+def candidates_part(candidates: Sequence[bytes], settles: bytes = _FIRST_DECISION) -> bytes:
+    """Encode ``candidates`` and ``settles``, which end the record."""
+    if not candidates:
+        return _EMPTY + settles
+    return long(len(candidates)) + b"".join(candidates) + _EMPTY + settles
+
+
+def settles_part(suspension: str, *, decided_at_ms: int, partition: int, offset: int) -> bytes:
+    """Encode ``settles``: which suspension ended, and where on ``held`` the held copy lies."""
+    return b"".join((b"\x02", text(suspension), long(decided_at_ms), long(partition), long(offset)))
 
 
 def read_decision(value: bytes) -> dict[str, Any]:
-    """Decode a decision record as it lies on ``decisions``.
+    """Decode a decision record as it lies on ``decisions``, also of the former schema.
 
     Raises:
         ValueError: it is not a decision record of this schema.
 
     """
-    if not value.startswith(_FRAME):
+    writer = _WRITERS.get(value[: len(_FRAME)])
+    if writer is None:
         raise ValueError("expected a decision record: its schema's fingerprint does not match")
-    record: Any = fastavro.schemaless_reader(io.BytesIO(value[len(_FRAME) :]), SCHEMA, None)
+    reader = None if writer is SCHEMA else SCHEMA
+    record: Any = fastavro.schemaless_reader(io.BytesIO(value[len(_FRAME) :]), writer, reader)
     decoded: dict[str, Any] = record
     return decoded
 

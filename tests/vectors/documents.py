@@ -41,7 +41,7 @@ def agreement_signature() -> dict[str, Any]:
 
 
 def decision_record() -> dict[str, Any]:
-    """Return one decision with a permit and a deny, encoded, and as it decodes."""
+    """Return a decision that settles a hold: a permit and a deny, encoded, and as it decodes."""
     provider = recording.LegalBasis("uk-gdpr", ("art6:e", "art9:h"), ())
     clause = recording.Clause(
         recipient="anytown-adult-social-care",
@@ -85,7 +85,15 @@ def decision_record() -> dict[str, Any]:
                 secret("digest"),
                 [secret("subject")],
             ),
-            recording.candidates_part([permit, deny]),
+            recording.candidates_part(
+                [permit, deny],
+                recording.settles_part(
+                    secret("suspension").hex(),
+                    decided_at_ms=1_774_000_000_000,
+                    partition=3,
+                    offset=99,
+                ),
+            ),
         )
     )
     return document(

@@ -1,13 +1,15 @@
 """Decision records that we join by hand against those that fastavro writes and reads."""
 
 import io
+import json
 import string
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from broker.recording import (
@@ -25,7 +27,10 @@ from broker.recording import (
     read_decision,
     refused,
     sender_part,
+    settles_part,
 )
+from schemas.avro import fingerprint
+from schemas.framing import frame
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
@@ -64,7 +69,7 @@ permits = st.fixed_dictionaries(
 )
 refusals = st.fixed_dictionaries(
     {
-        "outcome": st.sampled_from(["deny", "review"]),
+        "outcome": st.sampled_from(["deny", "review", "hold"]),
         "reason": texts,
         "detail": texts,
         "withheld": maps,
@@ -88,6 +93,15 @@ events = st.fixed_dictionaries(
         "receivedAt": times_ms,
         "digest": digests,
         "subjects": st.lists(digests, max_size=3),
+        "settles": st.none()
+        | st.fixed_dictionaries(
+            {
+                "suspension": texts,
+                "decidedAt": times_ms,
+                "partition": st.integers(0, 2**31 - 1),
+                "offset": longs,
+            }
+        ),
     }
 )
 
@@ -112,6 +126,12 @@ def joined(event: dict[str, Any], told: list[tuple[Clause, dict[str, Any]]]) -> 
                 refused(what["outcome"], what["reason"], what["detail"], clause.to_avro(), withheld)
             )
     sender = (event["eventType"], event["schema"], event["publisher"], event["signingKey"])
+    settles = event["settles"] and settles_part(
+        event["settles"]["suspension"],
+        decided_at_ms=event["settles"]["decidedAt"],
+        partition=event["settles"]["partition"],
+        offset=event["settles"]["offset"],
+    )
     return b"".join(
         (
             sender_part(*sender),
@@ -130,7 +150,7 @@ def joined(event: dict[str, Any], told: list[tuple[Clause, dict[str, Any]]]) -> 
                 event["digest"],
                 event["subjects"],
             ),
-            candidates_part(parts),
+            candidates_part(parts) if settles is None else candidates_part(parts, settles),
         )
     )
 
@@ -189,6 +209,9 @@ def test_what_is_joined_by_hand_is_read_back(
     expected = as_record(event, told)
     for name in ("decidedAt", "occurredAt", "publishedAt", "receivedAt"):
         expected[name] = EPOCH + timedelta(milliseconds=expected[name])
+    if event["settles"]:
+        decided_at = EPOCH + timedelta(milliseconds=event["settles"]["decidedAt"])
+        expected["settles"] = event["settles"] | {"decidedAt": decided_at}
     assert read_decision(joined(event, told)) == expected
 
 
@@ -206,14 +229,31 @@ def test_where_no_agreement_names_a_recipient_the_clause_is_empty() -> None:
         "eventType": "t", "schema": b"\0" * 8, "publisher": "p", "signingKey": "k", "topic": "e",
         "partition": 0, "decidedAt": 0, "rules": 0, "offset": 0, "eventId": "i", "occurredAt": 0,
         "publishedAt": 0, "receivedAt": 0, "digest": b"\0" * 32, "subjects": [],
+        "settles": None,
     }  # fmt: skip
-    value = joined(event, [])[:-1] + candidates_part(
+    value = joined(event, [])[:-2] + candidates_part(
         [refused("deny", "no-agreement", "", NO_CLAUSE)]
     )
     (candidate,) = read_decision(value)["candidates"]
     assert (candidate["outcome"], candidate["reason"]) == ("deny", "no-agreement")
     empty = ("recipient", "agreement", "hash", "flow", "purpose", "items", "key", "sealed")
     assert not any(candidate[name] for name in empty)
+
+
+@given(events, st.lists(candidates, max_size=3))
+def test_a_record_from_before_there_were_holds_is_still_read(
+    event: dict[str, Any], told: list[tuple[Clause, dict[str, Any]]]
+) -> None:
+    """Records are kept for ever, so those of the former schema are: nothing was settled."""
+    assume(all(what["outcome"] != "hold" for _, what in told))
+    text = files("schemas").joinpath("decision-1.avsc").read_text("utf-8")
+    former = fastavro.parse_schema(json.loads(text))
+    buffer = io.BytesIO()
+    written = as_record(event, told)
+    del written["settles"]
+    fastavro.schemaless_writer(buffer, former, written)
+    value = frame(fingerprint(json.loads(text)), buffer.getvalue())
+    assert read_decision(value) == read_decision(joined(event | {"settles": None}, told))
 
 
 @pytest.mark.parametrize("value", [b"", b"\xc3\x01", b"\xc3\x01" + b"\0" * 8, b"{}"])
