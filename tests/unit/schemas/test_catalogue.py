@@ -37,18 +37,32 @@ def refusal(*fields: dict[str, Any], **changes: Any) -> str:
     return str(refused.value)
 
 
-def test_six_event_types_are_shipped() -> None:
+def test_twenty_event_types_are_shipped() -> None:
     """Each with its scanner and a fingerprint of its own."""
     catalogue = shipped()
     assert catalogue.names == (
+        "uk.fire.safeandwell.outcome.v1",
+        "uk.fire.safeandwell.referral.v1",
+        "uk.gov.asc.cld-event.v1",
+        "uk.gov.asc.safeguarding-concern.v1",
         "uk.gov.csc.cla-placement.v1",
         "uk.gov.csc.missing-episode.v1",
+        "uk.gov.csc.return-interview.v1",
+        "uk.gov.familyhelp.outcome.v1",
+        "uk.gov.hmpps.prisoner.released.v1",
+        "uk.gov.housing.duty-to-refer.v1",
         "uk.gov.housing.homelessness-duty.v1",
+        "uk.gov.marac.case.v1",
+        "uk.gov.tellusonce.death.v1",
+        "uk.nhs.adw.assessment-notice.v1",
         "uk.nhs.adw.discharge-notice.v1",
+        "uk.nhs.adw.notice-response.v1",
+        "uk.nhs.adw.withdrawal-notice.v1",
         "uk.nhs.cpis.access.v1",
+        "uk.nhs.pds.change-of-address.v1",
         "uk.nhs.pds.death.v2",
     )
-    assert len({one.fingerprint for one in catalogue}) == 6
+    assert len({one.fingerprint for one in catalogue}) == 20
     for one in catalogue:
         assert catalogue.by_fingerprint(one.fingerprint) is one
         assert catalogue.latest(one.name) is one
