@@ -1,10 +1,11 @@
-"""What a party says of an agreement: accept, reject or revoke, as a signed statement.
+"""What a party says of an agreement: accept, suspend, revoke and so on, as a signed statement.
 
 A statement is a compact JWS (RFC 7515) with Ed25519 (RFC 8037; ``alg`` by its
 fully-specified name, RFC 9864) over a payload that names the agreement, its
 version and the SHA-256 of its canonical form (as the Dutch FSC standard does). The
 header's ``kid`` is the RFC 7638 thumbprint of the party's key. A flow is live
-only between parties that accepted the same hash.
+only between parties that accepted the same hash. What each type does to an agreement's
+life is in `agreements.lifecycle`.
 
 Checking has no clock and no store: the caller passes the document's digest and
 the party's keys, and gets a result that says why when it is not to be used.
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+from hashlib import sha256 as _sha256
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import rfc8785
 from joserfc import jws
@@ -27,16 +29,12 @@ from pydantic_core import PydanticCustomError
 from agreements.canonical import digest
 from agreements.codes import code_list
 from agreements.model import Agreement, Part
-from agreements.values import Moment, PartyId, Text, Title, Uri, Whole, code_of
+from agreements.values import Capacity, Moment, PartyId, Text, Title, Uri, Whole
+from schemas.errors import RejectedInput
 
 ALGORITHM: Final = "Ed25519"
 TYPE: Final = "concordat-agreement+jwt"  # keeps a statement from passing as another JWS of ours
 LONGEST: Final = 16 * 1024  # characters; a statement is about one thousand
-
-if TYPE_CHECKING:
-    Capacity = str
-else:
-    Capacity = code_of("capacities")
 
 Jwk = Mapping[str, Any]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -48,6 +46,18 @@ class SignatureType(StrEnum):
     ACCEPT = "accept"
     REJECT = "reject"
     REVOKE = "revoke"
+    CONSULT = "consult"  # the owner asks the parties what they think of a draft
+    ASSURE = "assure"  # the facilitator vouches for the text
+    SUSPEND = "suspend"  # hold what would flow, under every version
+    RESUME = "resume"  # take one suspension of one's own back
+    REVIEW = "review"  # put it under review; it goes on
+    REVIEWED = "reviewed"  # the review is done
+
+
+STOPS: Final = frozenset({SignatureType.REJECT, SignatureType.REVOKE, SignatureType.SUSPEND})
+"""What takes away and never gives: these count under any key that the party ever had."""
+NEEDS_REASON: Final = STOPS | {SignatureType.RESUME, SignatureType.REVIEW}
+"""What is not said without a reason."""
 
 
 class SignatureFault(StrEnum):
@@ -70,6 +80,12 @@ class Standing(StrEnum):
     REVOKED = "revoked"
 
 
+class NoReason(RejectedInput):
+    """A statement of this type is not made without a reason."""
+
+    code: ClassVar[str] = "no-reason"
+
+
 class Signatory(Part):
     """The person who signs, and what entitles them to."""
 
@@ -89,7 +105,12 @@ class Signatory(Part):
 
 
 class Statement(Part):
-    """The payload of a signature."""
+    """The payload of a signature.
+
+    ``effective_at`` is when it takes effect: by default when it is signed, and a revocation
+    or suspension as soon as it is known. A resume names the suspension that it ``lifts``
+    (see `statement_id`) and what becomes of what was ``held``.
+    """
 
     type: SignatureType
     agreement: Uri
@@ -98,7 +119,38 @@ class Statement(Part):
     party: PartyId
     signatory: Signatory
     signed_at: Moment
-    reason: Text | None = Field(None, description="why it is rejected or revoked")
+    reason: Text | None = Field(None, description="why: not needed to accept, consult or assure")
+    effective_at: Moment | None = None
+    lifts: Sha256 | None = None
+    held: Literal["release", "purge"] | None = None
+    review_by: Moment | None = Field(None, description="when the next review is due")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        is_resume = self.type is SignatureType.RESUME
+        if (self.lifts is not None, self.held is not None) != (is_resume, is_resume):
+            raise PydanticCustomError(
+                "resume-incomplete",
+                "a resume, and nothing else, gives the suspension that it lifts and what"
+                " becomes of what was held: release or purge",
+            )
+        if self.review_by is not None and self.type is not SignatureType.REVIEWED:
+            raise PydanticCustomError(
+                "not-a-review", "only a review that is done gives the day of the next"
+            )
+        # A stop is believed without its reason: it was not asked for in earlier releases.
+        if self.reason is None and self.type in NEEDS_REASON - STOPS:
+            raise PydanticCustomError("no-reason", "expected a reason")
+        return self
+
+    @property
+    def takes_effect_at(self) -> datetime:
+        """When it counts from; an acceptance or resume never from before it was signed."""
+        if self.effective_at is None:
+            return self.signed_at
+        if self.type in STOPS:
+            return self.effective_at
+        return max(self.effective_at, self.signed_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +185,12 @@ class Invalid:
 Checked = Valid | Invalid
 
 
-def sign_agreement(  # noqa: PLR0913  each is part of what is signed
+def statement_id(token: str) -> str:
+    """Return the id of a statement: the SHA-256, in hexadecimal, of its compact JWS."""
+    return _sha256(token.encode()).hexdigest()
+
+
+def sign_statement(  # noqa: PLR0913  each is part of what is signed
     subject: Subject,
     private_key: Jwk,
     *,
@@ -142,23 +199,35 @@ def sign_agreement(  # noqa: PLR0913  each is part of what is signed
     signatory: Signatory,
     signed_at: datetime,
     reason: str | None = None,
+    effective_at: datetime | None = None,
+    lifts: str | None = None,
+    held: Literal["release", "purge"] | None = None,
+    review_by: datetime | None = None,
 ) -> str:
     """Return the compact JWS of ``party``'s statement; ``private_key`` is an Ed25519 JWK.
 
     Raises pydantic's ValidationError for a statement that cannot be made (naive
-    ``signed_at``, malformed party).
+    ``signed_at``, malformed party, a resume that names no suspension), and ``NoReason``
+    where one is needed.
     """
-    why = {} if reason is None else {"reason": reason}
-    statement = Statement(
-        type=SignatureType(type),
-        agreement=subject.agreement,
-        version=subject.version,
-        sha256=subject.sha256,
-        party=party,
-        signatory=signatory,
-        signed_at=signed_at,
-        **why,
-    )
+    said = {
+        "type": SignatureType(type),
+        "agreement": subject.agreement,
+        "version": subject.version,
+        "sha256": subject.sha256,
+        "party": party,
+        "signatory": signatory,
+        "signed_at": signed_at,
+        "reason": reason,
+        "effective_at": effective_at,
+        "lifts": lifts,
+        "held": held,
+        "review_by": review_by,
+    }
+    # What is not said stays out of what is signed.
+    statement = Statement.model_validate({k: v for k, v in said.items() if v is not None})
+    if statement.reason is None and statement.type in NEEDS_REASON:
+        raise NoReason(f"expected a reason: a {statement.type} says why")
     key = OKPKey.import_key(dict(private_key))
     header = {"alg": ALGORITHM, "kid": key.thumbprint(), "typ": TYPE}
     payload = rfc8785.dumps(statement.model_dump(mode="json", exclude_unset=True))
@@ -205,7 +274,8 @@ def standing(statements: Iterable[Statement]) -> Standing:
     said = list(statements)
     if any(statement.type is SignatureType.REVOKE for statement in said):
         return Standing.REVOKED
-    last = max(said, key=lambda s: (s.signed_at, s.type is SignatureType.REJECT), default=None)
+    answers = (s for s in said if s.type in (SignatureType.ACCEPT, SignatureType.REJECT))
+    last = max(answers, key=lambda s: (s.signed_at, s.type is SignatureType.REJECT), default=None)
     if last is None:
         return Standing.UNSIGNED
     return Standing.ACCEPTED if last.type is SignatureType.ACCEPT else Standing.REJECTED

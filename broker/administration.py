@@ -18,7 +18,7 @@ from agreements.law import validate
 from agreements.model import Agreement
 from agreements.problems import AgreementInvalid
 from agreements.signatures import Signatory, SignatureType, Subject
-from agreements.signatures import sign_agreement as sign
+from agreements.signatures import sign_statement as sign
 from broker.accepted import TOPIC as ACCEPTED
 from broker.control import TOPIC as CONTROL
 from broker.control import ControlState

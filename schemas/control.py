@@ -11,16 +11,23 @@ as canonical JSON (RFC 8785).
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 import rfc8785
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from schemas.errors import RejectedInput
 from schemas.keys import BadSignature, SealingPublicKey, SigningKey, VerifyingKey
@@ -138,11 +145,34 @@ class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Assured(_Document):
+    """That a party holds an assurance such as Cyber Essentials Plus; both days are in it."""
+
+    kind: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")
+    valid_from: date
+    valid_until: date
+    reference: str | None = Field(default=None, min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.valid_until < self.valid_from:
+            raise ValueError("expected valid_until not to be before valid_from")
+        return self
+
+
+class StolenKey(_Document):
+    """That a signing key was no longer the party's alone from a moment on (aware)."""
+
+    kid: str = Field(min_length=1, max_length=100)
+    stolen_from: AwareDatetime
+
+
 class Party(_Document):
     """An organisation in the scheme, or the broker itself, with its public keys.
 
     ``schema_numbers`` gives the fingerprint of each number of the party's schema
-    registry, where its payloads have Confluent's framing.
+    registry, where its payloads have Confluent's framing. A key that was once reported
+    stolen stays so, whatever a later revision leaves out.
     """
 
     id: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")
@@ -157,12 +187,19 @@ class Party(_Document):
         Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,9})$")],
         Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")],
     ] = {}
+    assurances: tuple[Assured, ...] = ()
+    stolen_keys: tuple[StolenKey, ...] = ()
     revision: int = Field(default=1, ge=1)
     state: Literal["active", "suspended"] = "active"
 
     def verifying_keys(self) -> tuple[VerifyingKey, ...]:
-        """Return the public signing keys, the one in use first. Raises ``BadKey``."""
-        return tuple(VerifyingKey.from_jwk(jwk) for jwk in self.signing_keys)
+        """Return the public signing keys that are not stolen, the one in use first.
+
+        Raises ``BadKey``.
+        """
+        stolen = {key.kid for key in self.stolen_keys}
+        keys = (VerifyingKey.from_jwk(jwk) for jwk in self.signing_keys)
+        return tuple(key for key in keys if key.kid not in stolen)
 
     def registry(self) -> dict[int, bytes]:
         """Return the fingerprint (8 bytes) of each number of the party's schema registry."""

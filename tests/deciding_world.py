@@ -19,7 +19,13 @@ from agreements.candidates import Candidate, to_us
 from agreements.deciding import Decision, decide
 from agreements.opened import OpenedEvent
 from agreements.rules import Rules, compile_rules
-from agreements.signatures import Signatory, SignatureType, Subject, sign_agreement
+from agreements.signatures import (
+    NEEDS_REASON,
+    Signatory,
+    SignatureType,
+    Subject,
+    sign_statement,
+)
 from schemas.catalogue import Catalogue, EventType, shipped
 from schemas.control import Kind, document_key, sign_document
 from schemas.keys import SigningKey
@@ -152,13 +158,14 @@ class World:
         as_party: str | None = None,
     ) -> None:
         """Put what ``party`` says of an agreement, signed by its key unless another is given."""
-        jws = sign_agreement(
+        jws = sign_statement(
             subject_of(document),
             (by or key_of(party)).to_private_jwk(),
             type=SignatureType(type),
             party=as_party or party,
             signatory=SIGNATORY,
             signed_at=at,
+            reason="A reason." if type in NEEDS_REASON else None,
         )
         key = document_key(
             Kind.SIGNATURE, document["id"], document["version"], party=party, type=type

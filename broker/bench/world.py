@@ -19,7 +19,7 @@ from agreements.canonical import canonical_form
 from agreements.model import Agreement
 from agreements.reading import read_agreement
 from agreements.rules import Compiler
-from agreements.signatures import Signatory, SignatureType, Subject, sign_agreement
+from agreements.signatures import Signatory, SignatureType, Subject, sign_statement
 from broker.control import ControlState
 from broker.demo.agreements import texts
 from broker.demo.chronicle import CHILDREN
@@ -123,7 +123,7 @@ class World:
             document_key(Kind.AGREEMENT, agreement.id, agreement.version): canonical_form(agreement)
         }
         for party in agreement.parties:
-            token = sign_agreement(
+            token = sign_statement(
                 Subject.of(agreement),
                 self.keys[party.id].signing[0].to_private_jwk(),
                 type=SignatureType.ACCEPT,

@@ -9,7 +9,7 @@ from vectors.material import PUBLISHER_KEY, document, secret
 
 from agreements.canonical import digest
 from agreements.reading import from_document
-from agreements.signatures import Signatory, SignatureType, Subject, sign_agreement
+from agreements.signatures import Signatory, SignatureType, Subject, sign_statement, statement_id
 from broker import recording
 
 
@@ -18,8 +18,9 @@ def agreement_signature() -> dict[str, Any]:
     agreement = from_document(a_document())
     subject = Subject.of(agreement)
     statements = []
+    suspension = ""
     for kind in SignatureType:
-        jws = sign_agreement(
+        jws = sign_statement(
             subject,
             PUBLISHER_KEY.to_private_jwk(),
             type=kind,
@@ -27,7 +28,11 @@ def agreement_signature() -> dict[str, Any]:
             signatory=Signatory(name="A Person", post="Director", capacity="SIRO"),
             signed_at=datetime(2026, 4, 1, 9, 30, tzinfo=UTC),
             reason=None if kind is SignatureType.ACCEPT else "An example",
+            lifts=suspension if kind is SignatureType.RESUME else None,
+            held="release" if kind is SignatureType.RESUME else None,
         )
+        if kind is SignatureType.SUSPEND:
+            suspension = statement_id(jws)
         statements.append({"type": kind.value, "jws": jws})
     return document(
         "A party's statements on an agreement: JWS over the SHA-256 of its canonical JSON.",

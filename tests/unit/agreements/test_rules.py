@@ -27,7 +27,7 @@ from deciding_world import (
 from agreements.candidates import from_us, to_us
 from agreements.deciding import NO_CANDIDATE, Deny, Permit, Refusal, decide
 from agreements.rules import Compiler, Rules
-from agreements.signatures import SignatureType, sign_agreement
+from agreements.signatures import SignatureType, sign_statement
 from schemas.catalogue import Catalogue, shipped
 from schemas.control import Kind, document_key, sign_document
 from schemas.keys import SigningKey
@@ -232,13 +232,14 @@ def test_a_party_s_signature_does_not_count_for_another() -> None:
 def test_a_rejection_put_in_the_place_of_an_acceptance_is_none() -> None:
     """A statement is used as the statement that it is."""
     world = a_world(without=[HEALTH])
-    jws = sign_agreement(
+    jws = sign_statement(
         subject_of(an_agreement()),
         key_of(HEALTH).to_private_jwk(),
         type=SignatureType.REJECT,
         party=HEALTH,
         signatory=SIGNATORY,
         signed_at=NOON - timedelta(days=1),
+        reason="No.",
     )
     key = document_key(Kind.SIGNATURE, an_agreement()["id"], 1, party=HEALTH, type="accept")
     world.put(key, {"jws": jws})

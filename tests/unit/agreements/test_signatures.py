@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from agreements.signatures import (
     ALGORITHM,
+    NEEDS_REASON,
     TYPE,
     Invalid,
     Signatory,
@@ -25,7 +26,7 @@ from agreements.signatures import (
     Subject,
     Valid,
     check_signature,
-    sign_agreement,
+    sign_statement,
     standing,
 )
 
@@ -50,7 +51,9 @@ def signed(subject: Subject = SUBJECT, key: OKPKey = KEY, **changes: Any) -> str
         "signed_at": NOON,
         **changes,
     }
-    return sign_agreement(subject, key.as_dict(private=True), **said)
+    if said["type"] in NEEDS_REASON:
+        said.setdefault("reason", "A reason.")
+    return sign_statement(subject, key.as_dict(private=True), **said)
 
 
 def checked(token: str, **changes: Any) -> Valid | Invalid:
