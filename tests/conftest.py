@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from services.kafka import find_kafka
 from services.local_kafka import LocalKafka, Unavailable
+from services.postgres import Postgres, find_postgres
 
 from connectors.streams import Streams, open_streams
 
@@ -47,6 +48,34 @@ def own_kafka() -> Iterator[LocalKafka]:
         yield broker
     finally:
         broker.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """Return a real PostgreSQL, started once for the whole session."""
+    try:
+        server = find_postgres()
+    except Unavailable as reason:
+        pytest.skip(f"no PostgreSQL is to be had: {reason}")
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None:
+        terminal.ensure_newline()
+        terminal.write_line(f"PostgreSQL: {server.origin}")
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def store_setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the setting of a store of each kind in turn, empty."""
+    if request.param == "sqlite":
+        yield f"sqlite:{tmp_path / 'store.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.database() as address:
+        yield address
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -77,7 +77,7 @@ def _as_a_process() -> Kafka:
 
 
 def _in_a_container() -> Kafka:
-    client = _docker()
+    client = docker_client()
     try:
         image = _image(client)
     finally:
@@ -92,7 +92,8 @@ def _in_a_container() -> Kafka:
     return Kafka(f"127.0.0.1:{port}", f"testcontainers with {image}", container.stop)
 
 
-def _docker() -> Any:
+def docker_client() -> Any:
+    """Return Docker's client. Raises ``Unavailable`` where Docker does not answer."""
     import docker
     from docker.errors import DockerException
 
@@ -126,13 +127,17 @@ def _knock() -> None:
 
 def _image(client: Any) -> str:
     """Return the name of an image that Docker has now."""
-    from docker.errors import DockerException, ImageNotFound
-
     base = os.environ.get("CONCORDAT_TEST_BASE")
     name = os.environ.get("CONCORDAT_TEST_KAFKA_IMAGE")
     if base and not name:
         return _build(client, base)
-    name = name or PUBLIC_IMAGE
+    return pulled(client, name or PUBLIC_IMAGE)
+
+
+def pulled(client: Any, name: str) -> str:
+    """Return the name of an image once Docker has it. Raises ``Unavailable``."""
+    from docker.errors import DockerException, ImageNotFound
+
     try:
         client.images.get(name)
     except ImageNotFound:

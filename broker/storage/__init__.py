@@ -1,0 +1,34 @@
+"""The register's store: documents with their revisions, and what is to be published of them.
+
+The only part that knows SQLAlchemy, Alembic and psycopg. Behind it stands SQLite by
+default and PostgreSQL in service, and one contract suite holds both to the same
+behaviour (``tests/contract/test_store.py``):
+
+* a change is one transaction, of documents and of what is to go to ``control``;
+* whoever puts a document says which revision the change was made to; had somebody
+  else changed it since, it is refused as a :class:`Conflict`, and nothing is written;
+* every revision is kept, with who made it and when;
+* what is to be published is given in the order in which it was committed, until it is
+  marked as published.
+
+The store is a register, not an authority: routers never look at it, and what a party
+has said counts by its signature wherever it lies.
+"""
+
+from broker.storage.errors import Conflict, StoreUnavailable, UnusableStore
+from broker.storage.migrating import open_store
+from broker.storage.outbox import MAX_VALUE_BYTES, Outbox, Waiting
+from broker.storage.store import Document, Store, Transaction
+
+__all__ = [
+    "MAX_VALUE_BYTES",
+    "Conflict",
+    "Document",
+    "Outbox",
+    "Store",
+    "StoreUnavailable",
+    "Transaction",
+    "UnusableStore",
+    "Waiting",
+    "open_store",
+]
