@@ -7,6 +7,7 @@ these types (see `canonical`).
 """
 
 import re
+from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +33,7 @@ _EXACT = re.compile(
     r"(?:T(?=[0-9])(?:(?P<hours>[0-9]+)H)?(?:(?P<minutes>[0-9]+)M)?(?:(?P<seconds>[0-9]+)S)?)?",
 )
 _CALENDAR = re.compile(
-    r"P(?=[0-9])(?:[0-9]{1,4}Y)?(?:[0-9]{1,4}M)?(?:[0-9]{1,4}W)?(?:[0-9]{1,5}D)?"
+    r"P(?=[0-9])(?:([0-9]{1,4})Y)?(?:([0-9]{1,4})M)?(?:([0-9]{1,4})W)?(?:([0-9]{1,5})D)?"
 )
 LONGEST = timedelta(days=366 * 150)
 
@@ -104,6 +105,25 @@ def to_duration(text: str) -> timedelta:
     if not timedelta(0) < length <= LONGEST:
         raise ValueError("not a duration in use")
     return length
+
+
+def end_of(text: str, start: datetime) -> datetime | None:
+    """Return when a calendar duration that begins at ``start`` is over; None beyond year 9999.
+
+    A day that its month does not have is that month's last (31 January and a month: 28 February).
+    """
+    match = _CALENDAR.fullmatch(text)
+    if match is None:
+        raise ValueError("not a calendar duration")
+    years, months, weeks, days = (int(n or 0) for n in match.groups())
+    year, month = divmod(start.year * 12 + start.month - 1 + years * 12 + months, 12)
+    if year > date.max.year:
+        return None
+    day = min(start.day, monthrange(year, month + 1)[1])
+    try:
+        return start.replace(year=year, month=month + 1, day=day) + timedelta(weeks * 7 + days)
+    except OverflowError:
+        return None
 
 
 def _exact(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from agreements.law import bases, confidence, items, structure
+from agreements.law import bases, confidence, duties, gateways, items, structure
 from agreements.law.rule import Finding, FlowView, Rule
 from agreements.model import Agreement, Flow
 from agreements.problems import Problem
@@ -20,8 +20,10 @@ __all__ = ["RULES", "Rule", "flow_faults", "validate"]
 
 RULES: Final[tuple[Rule, ...]] = (
     *structure.RULES.rules,
+    *duties.RULES.rules,
     *items.RULES.rules,
     *bases.RULES.rules,
+    *gateways.RULES.rules,
     *confidence.RULES.rules,
 )
 

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from agreements.codes import code_list
-from agreements.gateways import is_legislation
 from agreements.law.rule import DPA, SPECIAL, UKGDPR, Finding, FlowView, Rules
 from agreements.model import LegalBasis
 from schemas.catalogue import Sensitivity
 
 RULES: Final = Rules()
 
-_ART6: Final = code_list("article-6")
 _ART9: Final = code_list("article-9")
 _SCHEDULE_1: Final = code_list("schedule-1")
-_GATEWAYS: Final = code_list("gateways")
+_REGISTERS: Final = code_list("registers")
+_EXTENSION: Final = 36
+_PART_2: Final = 2
 _CRIMINAL: Final = frozenset({Sensitivity.CRIMINAL})
 
 
@@ -38,6 +38,53 @@ def _article_6(view: FlowView) -> Iterator[Finding]:
         if _is_general(side) and side.art6 is None:
             yield Finding(
                 path, f"expected the {name}'s Article 6 basis", "add art6, for a council mostly e"
+            )
+
+
+@RULES.flow(
+    "annex-1",
+    "A recognised legitimate interest is one of Annex 1, and goes with art6 ea",
+    source="https://www.legislation.gov.uk/ukpga/2025/18/schedule/4",
+)
+def _annex_1(view: FlowView) -> Iterator[Finding]:
+    for name, path, side in view.sides:
+        if side.art6 == "ea" and side.annex1 is None:
+            yield Finding(
+                f"{path}.art6",
+                f"expected which recognised legitimate interest the {name} has",
+                "add annex1, such as safeguarding or requested-for-public-task",
+            )
+        if side.art6 != "ea" and side.annex1 is not None:
+            yield Finding(
+                f"{path}.annex1",
+                f"the {name} gives an interest of Annex 1 and does not rely on art6 ea",
+                "remove annex1, or set art6: ea",
+            )
+
+
+@RULES.flow(
+    "public-authority-interests",
+    "A public authority does its tasks under art6 e, not under an interest",
+    source=f"{UKGDPR}/article/6",
+    severity="warning",
+)
+def _public_authority(view: FlowView) -> Iterator[Finding]:
+    parties = {party.id: party for party in view.agreement.parties}
+    for (name, path, side), ids in zip(view.sides, (view.flow.from_, view.flow.to), strict=True):
+        public = [
+            party
+            for party in ids
+            if party in parties
+            and any(
+                _REGISTERS[known.system].more.get("public_authority")
+                for known in parties[party].identifiers
+            )
+        ]
+        if side.art6 in ("ea", "f") and public:
+            yield Finding(
+                f"{path}.art6",
+                f"the {name} `{public[0]}` is a public authority and relies on art6 {side.art6}",
+                "use e for its tasks, and a flow of its own for those who are none",
             )
 
 
@@ -154,6 +201,23 @@ def _schedule_1_known(view: FlowView) -> Iterator[Finding]:
 
 
 @RULES.flow(
+    "schedule-1-extension",
+    "Paragraph 36 extends a condition of Part 2, which is named with it",
+    source=f"{DPA}/schedule/1/paragraph/36",
+    legal=True,
+)
+def _extension(view: FlowView) -> Iterator[Finding]:
+    for name, path, side in view.sides:
+        parts = [_SCHEDULE_1[str(p)].more["part"] for p in side.sch1 if str(p) in _SCHEDULE_1]
+        if _EXTENSION in side.sch1 and _PART_2 not in parts:
+            yield Finding(
+                f"{path}.sch1",
+                f"the {name} gives paragraph 36 without the condition that it extends",
+                "add its paragraph (6 to 28), such as 18 for safeguarding",
+            )
+
+
+@RULES.flow(
     "policy-document-missing",
     "The condition asks for an appropriate policy document",
     source=f"{DPA}/schedule/1/part/4",
@@ -219,84 +283,3 @@ def _onward(view: FlowView) -> Iterator[Finding]:
             "the provider is under Part 3 and the recipient is not: expected the authorising law",
             "add part3.authorised_by with the legislation.gov.uk address of the section",
         )
-
-
-@RULES.flow(
-    "gateway-form",
-    "A gateway is named by its legislation.gov.uk address",
-    source="https://www.legislation.gov.uk/",
-    legal=True,
-)
-def _gateway_form(view: FlowView) -> Iterator[Finding]:
-    for path, gateway in _gateways(view):
-        if not is_legislation(gateway):
-            yield Finding(
-                path,
-                "expected the legislation.gov.uk address of an Act's section or an instrument",
-                "write it as https://www.legislation.gov.uk/ukpga/1989/41/section/47",
-            )
-
-
-@RULES.flow(
-    "gateway-unknown",
-    "A gateway outside the list is shown without a title",
-    source="https://www.legislation.gov.uk/",
-    severity="warning",
-)
-def _gateway_known(view: FlowView) -> Iterator[Finding]:
-    for path, gateway in _gateways(view):
-        if is_legislation(gateway) and gateway not in _GATEWAYS:
-            yield Finding(
-                path, "this gateway is not in the list", "check the address against the Act"
-            )
-
-
-@RULES.flow(
-    "gateway-missing",
-    "A public task, or a legal obligation, is laid down by law",
-    source=f"{UKGDPR}/article/6",
-    severity="warning",
-)
-def _gateway_given(view: FlowView) -> Iterator[Finding]:
-    provider = view.flow.legal.provider
-    if provider.art6 in ("c", "e") and not provider.gateways:
-        yield Finding(
-            f"{view.path}.legal.provider",
-            f"the provider relies on art6 {provider.art6} and names no law that it rests on",
-            "add gateways with the legislation.gov.uk address of the section",
-        )
-
-
-@RULES.flow(
-    "code-not-in-force",
-    "A basis or gateway can be relied on only while it is law",
-    source="https://www.legislation.gov.uk/",
-    legal=True,
-)
-def _in_force(view: FlowView) -> Iterator[Finding]:
-    begins = view.agreement.effective.starts_at.date()
-    relied_on = [
-        (f"{path}.art6", f"art6 {side.art6}", _ART6[side.art6])
-        for _, path, side in view.sides
-        if side.art6 is not None
-    ]
-    relied_on += [
-        (path, code.title, code)
-        for path, gateway in _gateways(view)
-        if (code := _GATEWAYS.get(gateway)) is not None
-    ]
-    for path, name, code in relied_on:
-        if not code.is_in_force(begins):
-            yield Finding(
-                path,
-                f"{name} is not in force when the agreement starts",
-                "rely on what is in force that day, or start later",
-            )
-
-
-def _gateways(view: FlowView) -> Iterator[tuple[str, str]]:
-    for _, path, side in view.sides:
-        for index, gateway in enumerate(side.gateways):
-            yield f"{path}.gateways[{index}]", gateway
-        for index, gateway in enumerate(side.part3.authorised_by if side.part3 else ()):
-            yield f"{path}.part3.authorised_by[{index}]", gateway

@@ -10,6 +10,7 @@ from schemas.catalogue import Sensitivity
 RULES: Final = Rules()
 
 _GATEWAYS: Final = code_list("gateways")
+_CONFIDENCE: Final = code_list("duty-of-confidence")
 _HEALTH: Final = frozenset({Sensitivity.CONFIDENTIAL_HEALTH})
 _SOCIAL_SECURITY: Final = frozenset({Sensitivity.SOCIAL_SECURITY})
 
@@ -51,6 +52,24 @@ def _confidentiality(view: FlowView) -> Iterator[Finding]:
             f"`{item.path}` is held in confidence: expected how the provider meets that duty",
             "add confidentiality, such as implied-consent-direct-care or statute-overrides",
         )
+
+
+@RULES.flow(
+    "confidentiality-reference",
+    "Support, an order or an override of confidence can be looked up",
+    source="https://www.gov.uk/government/publications/confidentiality-nhs-code-of-practice",
+)
+def _reference(view: FlowView) -> Iterator[Finding]:
+    for name, path, side in view.sides:
+        if side.confidentiality is None or side.confidentiality_reference is not None:
+            continue
+        wanted = _CONFIDENCE[side.confidentiality].more.get("reference")
+        if wanted is not None:
+            yield Finding(
+                f"{path}.confidentiality",
+                f"the {name}'s {side.confidentiality} needs {wanted}",
+                "add confidentiality_reference",
+            )
 
 
 @RULES.flow(

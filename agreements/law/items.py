@@ -31,6 +31,13 @@ def _events(view: FlowView) -> Iterator[Finding]:
                 f"the catalogue has no event type `{name}`",
                 "check the name and version, or add its schema",
             )
+    feedback = view.flow.feedback
+    if feedback is not None and feedback not in view.catalogue:
+        yield Finding(
+            f"{view.path}.feedback",
+            f"the catalogue has no event type `{feedback}`",
+            "check the name and version, or add its schema",
+        )
 
 
 @RULES.flow("schema-range", "The range of schema revisions is not empty", source=PRODUCT)
@@ -182,6 +189,23 @@ def _free_text(view: FlowView) -> Iterator[Finding]:
             yield Finding(
                 place, f"expected why `{item.path}` is needed as free text", "add justification"
             )
+
+
+@RULES.flow(
+    "free-text-review",
+    "Where free text is shared, what is in doubt goes before a person",
+    source=CODE_OF_PRACTICE,
+)
+def _free_text_review(view: FlowView) -> Iterator[Finding]:
+    texts = [(place, item) for place, item in view.shared if item.free_text]
+    if texts and not any(condition.otherwise == "review" for condition in view.flow.when):
+        place, item = texts[0]
+        yield Finding(
+            place,
+            f"`{item.path}` is free text and no condition of the flow sends a doubt to a person",
+            "add to when a condition with otherwise: review; "
+            f"{{item: {item.path}, present: false, otherwise: review}} has every text read first",
+        )
 
 
 @RULES.flow(

@@ -1,13 +1,16 @@
-"""Does the agreement hang together? Names that exist, dates in order, the duties around it."""
+"""Does the agreement hang together? Names that exist, dates in order, parties in their parts."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from agreements.codes import code_list
 from agreements.law.rule import CODE_OF_PRACTICE, PRODUCT, UKGDPR, Finding, FlowView, Rules
 from agreements.model import Agreement
 from agreements.problems import nearest
 
 RULES: Final = Rules()
+
+_CAPACITIES: Final = code_list("capacities")
 
 
 @RULES.agreement("dates-reversed", "An agreement ends after it starts", source=PRODUCT)
@@ -15,22 +18,6 @@ def _dates(agreement: Agreement) -> Iterator[Finding]:
     if agreement.effective.ends_at <= agreement.effective.starts_at:
         yield Finding(
             "effective.ends_at", "expected an end after the start", "correct one of the dates"
-        )
-
-
-@RULES.agreement(
-    "review-missing",
-    "An agreement is reviewed while it runs",
-    source=CODE_OF_PRACTICE,
-    severity="warning",
-)
-def _review(agreement: Agreement) -> Iterator[Finding]:
-    effective = agreement.effective
-    if effective.review_by is None:
-        yield Finding("effective", "expected a date to review by", "add review_by, within a year")
-    elif not effective.starts_at < effective.review_by <= effective.ends_at:
-        yield Finding(
-            "effective.review_by", "expected a review while it runs", "move it before the end"
         )
 
 
@@ -139,55 +126,97 @@ def _supersedes(agreement: Agreement) -> Iterator[Finding]:
 
 
 @RULES.agreement(
-    "dpia-incomplete",
-    "An approved assessment has its reference and date; a missing one its reason",
-    source=f"{UKGDPR}/article/35",
+    "unknown-duty-holder", "Whoever has a duty is a party of the agreement", source=PRODUCT
 )
-def _dpia(agreement: Agreement) -> Iterator[Finding]:
-    dpia = agreement.dpia
-    if dpia.status == "approved" and (dpia.ref is None or dpia.approved_on is None):
-        yield Finding("dpia", "expected the approved assessment", "add ref and approved_on")
-    if dpia.status == "not-required" and dpia.reason is None:
-        yield Finding("dpia", "expected why no assessment is required", "add reason")
+def _duty_holders(agreement: Agreement) -> Iterator[Finding]:
+    known = [party.id for party in agreement.parties]
+    named = [(f"retention[{n}].party", kept.party) for n, kept in enumerate(agreement.retention)]
+    named.append(("rights.sar_lead", agreement.rights.sar_lead or known[0]))
+    named.append(("breach.ico_lead", agreement.breach.ico_lead or known[0]))
+    for path, party in named:
+        if party not in known:
+            yield Finding(path, f"`{party}` is not a party of the agreement", _meant(party, known))
 
 
 @RULES.agreement(
-    "dpia-open",
-    "The assessment is finished before sharing begins",
-    source=f"{UKGDPR}/article/35",
-    severity="warning",
+    "facilitator-is-owner",
+    "Whoever assures an agreement is not its owner",
+    source="https://www.waspi.gov.wales/",
 )
-def _dpia_open(agreement: Agreement) -> Iterator[Finding]:
-    if agreement.dpia.status in ("screened", "in-progress"):
-        yield Finding("dpia.status", "the assessment is not finished", "have it approved")
+def _facilitator(agreement: Agreement) -> Iterator[Finding]:
+    if agreement.facilitator == agreement.owner:
+        yield Finding(
+            "facilitator",
+            f"`{agreement.owner}` owns the agreement and cannot assure it",
+            "name an organisation that has not written it",
+        )
 
 
-@RULES.agreement(
-    "retention-missing",
-    "Who receives says how long it keeps",
-    source=f"{UKGDPR}/article/5",
-    severity="warning",
-)
-def _retention(agreement: Agreement) -> Iterator[Finding]:
-    keeping = {entry.party for entry in agreement.retention}
-    receiving = dict.fromkeys(party for flow in agreement.flows for party in flow.to)
-    for party in receiving:
-        if party not in keeping:
+@RULES.agreement("membership-dates", "A party leaves after it has joined", source=PRODUCT)
+def _membership(agreement: Agreement) -> Iterator[Finding]:
+    for index, party in enumerate(agreement.parties):
+        if party.joined_on and party.left_on and party.left_on <= party.joined_on:
             yield Finding(
-                "retention", f"expected how long `{party}` keeps what it receives", "add it"
+                f"parties[{index}].left_on",
+                f"`{party.id}` leaves before it has joined",
+                "correct one of the dates",
             )
 
 
 @RULES.agreement(
-    "privacy-notice-missing",
-    "People are told, or the agreement says why not",
-    source=f"{UKGDPR}/article/14",
+    "capacity-advises",
+    "A signatory answers for the risk; a data protection officer advises",
+    source=f"{UKGDPR}/article/38",
+)
+def _capacities(agreement: Agreement) -> Iterator[Finding]:
+    for index, party in enumerate(agreement.parties):
+        for at, capacity in enumerate(party.capacities):
+            if not _CAPACITIES[capacity].more.get("may_sign", True):
+                yield Finding(
+                    f"parties[{index}].capacities[{at}]",
+                    f"a signatory cannot sign as {capacity}",
+                    "ask for SIRO, CALDICOTT_GUARDIAN or another who owns the risk",
+                )
+
+
+@RULES.agreement(
+    "joint-controller-alone",
+    "Joint controllers are two or more",
+    source=f"{UKGDPR}/article/26",
+)
+def _joint(agreement: Agreement) -> Iterator[Finding]:
+    joint = [n for n, party in enumerate(agreement.parties) if party.role == "joint-controller"]
+    if len(joint) == 1:
+        yield Finding(
+            f"parties[{joint[0]}].role",
+            "expected a second joint controller",
+            "give the role to the others who decide with it, or use controller",
+        )
+
+
+@RULES.agreement(
+    "signing-late",
+    "The parties sign before sharing begins",
+    source=CODE_OF_PRACTICE,
     severity="warning",
 )
-def _notice(agreement: Agreement) -> Iterator[Finding]:
-    told = agreement.transparency
-    if told.privacy_notice is None and told.explanation is None:
-        yield Finding("transparency", "expected the privacy notice", "add privacy_notice")
+def _signing(agreement: Agreement) -> Iterator[Finding]:
+    due = agreement.signing.due
+    if due is not None and due > agreement.effective.starts_at.date():
+        yield Finding(
+            "signing.due", "signatures are due after the agreement starts", "move one of the dates"
+        )
+
+
+@RULES.agreement("change-log", "The change log tells of this version and earlier", source=PRODUCT)
+def _change_log(agreement: Agreement) -> Iterator[Finding]:
+    for index, change in enumerate(agreement.change_log):
+        if change.version > agreement.version:
+            yield Finding(
+                f"change_log[{index}].version",
+                f"this is version {agreement.version}",
+                "take the entry out, or raise the version",
+            )
 
 
 def _meant(given: str, known: list[str]) -> str:

@@ -78,6 +78,40 @@ CASES: dict[str, tuple[Changes, Changes]] = {
         {"transparency": {}},
         {"transparency.explanation": "Telling would warn the suspect."},
     ),
+    "unknown-duty-holder": ({"rights": {"sar_lead": "school"}}, {"rights.sar_lead": "trust"}),
+    "facilitator-is-owner": ({"facilitator": "childrens"}, {"facilitator": "trust"}),
+    "membership-dates": (
+        {"parties[0].joined_on": "2026-05-01", "parties[0].left_on": "2026-05-01"},
+        {"parties[0].left_on": "2026-05-02"},
+    ),
+    "capacity-advises": (
+        {"parties[0].capacities": ["SIRO", "DPO"]},
+        {"parties[0].capacities": ["SIRO"]},
+    ),
+    "joint-controller-alone": (
+        {"parties[0].role": "joint-controller"},
+        {"parties[1].role": "joint-controller"},
+    ),
+    "signing-late": ({"signing": {"due": "2026-04-02"}}, {"signing.due": "2026-04-01"}),
+    "change-log": (
+        {"change_log": [{"version": 2, "on": "2026-03-01", "text": "More."}]},
+        {"version": 2},
+    ),
+    # duties
+    "review-interval": ({"review": {"every": "P6M"}}, {"effective.review_by": "2026-10-01"}),
+    "dpia-after-start": (
+        {"dpia.approved_on": "2026-04-02"},
+        {"effective.starts_at": "2026-04-02"},
+    ),
+    "dpia-review": ({"dpia.review_by": "2026-04-01"}, {"dpia.review_by": "2026-04-02"}),
+    "not-informed": (
+        {"transparency.inform_subject": "no-art-14-5"},
+        {"transparency.explanation": "The law already tells it."},
+    ),
+    "transfer-abroad": (
+        {"security": {"uk_only": False}},
+        {"security.handling": "Under adequacy regulations."},
+    ),
     # items
     "unknown-event": ({f"{EVENTS}[1]": "uk.gov.csc.other.v1"}, {EVENTS: MISSING}),
     "schema-range": ({"flows[0].schemas": {"min": 2, "max": 1}}, {"flows[0].schemas.min": 1}),
@@ -108,6 +142,14 @@ CASES: dict[str, tuple[Changes, Changes]] = {
         },
         {f"{ITEMS}[0].free_text": True, f"{ITEMS}[0].justification": "No code says it."},
     ),
+    "free-text-review": (
+        {
+            EVENTS: DISCHARGE,
+            ITEMS: [{"path": "reasonForReferral", "free_text": True, "justification": "No code."}],
+            WHEN: [{"item": "wardName", "present": True, "otherwise": "deny"}],
+        },
+        {f"{WHEN}[0].otherwise": "review"},
+    ),
     "free-text-unneeded": (
         {f"{ITEMS}[0].free_text": True, f"{ITEMS}[0].justification": "It may be."},
         {f"{ITEMS}[0].free_text": False},
@@ -118,6 +160,15 @@ CASES: dict[str, tuple[Changes, Changes]] = {
     ),
     # bases
     "article-6-missing": ({f"{RECIPIENT}.art6": REMOVED}, {f"{RECIPIENT}.art6": "c"}),
+    "annex-1": ({f"{PROVIDER}.art6": "ea"}, {f"{PROVIDER}.annex1": "safeguarding"}),
+    "public-authority-interests": (
+        {
+            f"{PROVIDER}.art6": "f",
+            "parties[0].identifiers": [{"system": "gss", "value": "E08000018"}],
+        },
+        {"parties[0].identifiers[0].system": "charity"},
+    ),
+    "schedule-1-extension": ({f"{PROVIDER}.sch1": [36]}, {f"{PROVIDER}.sch1[1]": 18}),
     "regime-mixed": ({f"{RECIPIENT}.part3": {"s35": "task"}}, {RECIPIENT: POLICE}),
     "part-3-missing": (
         {RECIPIENT: {"regime": "dpa-part-3"}},
@@ -164,7 +215,22 @@ CASES: dict[str, tuple[Changes, Changes]] = {
         {f"{PROVIDER}.art6": "ea", "effective.starts_at": "2025-04-01"},
         {"effective.starts_at": "2026-04-01"},
     ),
+    "code-ends": (
+        {
+            f"{PROVIDER}.gateways": [f"{ACT}/ukpga/2014/23/schedule/3"],
+            "effective.starts_at": "2020-04-01",
+        },
+        {"effective.ends_at": "2022-07-01"},
+    ),
+    "term-not-in-force": (
+        {"kind": "jca", "effective.starts_at": "2018-05-24"},
+        {"effective.starts_at": "2018-05-25"},
+    ),
     # confidence
+    "confidentiality-reference": (
+        {f"{PROVIDER}.confidentiality": "s251-support"},
+        {f"{PROVIDER}.confidentiality_reference": "CAG 7-02(a)/2026"},
+    ),
     "social-security": (
         {EVENTS: HOUSING, f"{ITEMS}[0].path": "mainApplicant.nino"},
         {f"{PROVIDER}.gateways": [f"{ACT}/ukpga/2012/5/section/131"]},
@@ -263,6 +329,7 @@ def test_the_rules_that_stop_a_flow_are_these() -> None:
         "part-3-onward",
         "policy-document-missing",
         "regime-mixed",
+        "schedule-1-extension",
         "schedule-1-missing",
         "schedule-1-unknown",
         "sensitive-processing",
@@ -274,14 +341,20 @@ def test_the_rules_that_stop_a_flow_are_these() -> None:
 def test_the_rules_that_only_warn_are_these() -> None:
     """Everything else keeps an agreement from being signed."""
     assert sorted(rule.code for rule in RULES if rule.severity == "warning") == [
+        "code-ends",
         "dpia-open",
+        "dpia-review",
         "free-text-unneeded",
         "gateway-missing",
         "gateway-unknown",
         "privacy-notice-missing",
+        "public-authority-interests",
         "retention-missing",
+        "review-interval",
         "review-missing",
         "schema-not-covered",
+        "signing-late",
+        "transfer-abroad",
         "unused-name",
     ]
 
