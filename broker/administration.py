@@ -22,6 +22,7 @@ from agreements.signatures import sign_statement as sign
 from broker.accepted import TOPIC as ACCEPTED
 from broker.control import TOPIC as CONTROL
 from broker.control import ControlState
+from broker.issuing import prepare_topic
 from broker.keyring import Keyring
 from broker.routing import DECISIONS, DELIVERIES, EVENTS, QUARANTINE, REVIEW
 from broker.schemas_on_control import missing_schemas
@@ -101,8 +102,11 @@ async def prepare_streams(scheme: SchemeFolder, streams: Streams) -> None:
     partitions = scheme.settings.partitions
     topics = (DECISIONS, REVIEW, HELD, QUARANTINE, CHECKPOINTS, ACCEPTED)
     await streams.create_topics({CONTROL: 1, **dict.fromkeys(topics, partitions)}, kept=KEPT)
+    await prepare_topic(streams)
     draft = PartyDraft(BROKER, scheme.settings.scheme.name, roles=("broker",))
     await streams.append([_party_document(scheme, draft, scheme.broker_keys)])
+    if scheme.issuer is not None:
+        await scheme.issuer.issue(streams)
 
 
 async def add_party(scheme: SchemeFolder, streams: Streams, draft: PartyDraft) -> Party:

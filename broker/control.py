@@ -16,6 +16,7 @@ import structlog
 
 from agreements.rules import Compiler, Rules
 from agreements.signed import Version
+from broker.freshness import Chain
 from connectors.streams import Streams
 
 TOPIC = "control"
@@ -40,6 +41,8 @@ class ControlState:
         self._fresh: dict[bytes, bytes] = {}
         self._position = 0
         self._snapshot: Snapshot | None = None
+        self.chain = Chain()
+        """The hash of all that was read, for the scheme's freshness statements."""
 
     @property
     def documents(self) -> Mapping[bytes, bytes]:
@@ -48,6 +51,7 @@ class ControlState:
 
     def apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         """Take one record in, at its offset."""
+        self.chain.extend(key, value, offset)
         if key is not None and value is not None:
             self._documents[key] = value
             if key in self._fresh:

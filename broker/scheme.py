@@ -3,6 +3,8 @@
     concordat.toml          settings, with the scheme's public key pinned
     keys/                   the scheme's and the broker's private keys, encrypted
     parties/<id>/           a party's private keys; in service on that party's machine
+    freshness.jws           what the scheme last signed of ``control``; keep it
+    store.db                the register: documents with their revisions, and the outbox
     streams.db              the embedded streams
     received/<id>.jsonl     what `concordat receive` wrote
 
@@ -10,17 +12,22 @@ This is the one place that builds things; nothing below it reads settings.
 """
 
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from agreements.rules import Compiler
 from broker.control import ControlState
+from broker.freshness import Freshness
+from broker.issuing import FILE_NAME as FRESHNESS_FILE
+from broker.issuing import Issuer
 from broker.keyring import Keyring
-from broker.keystore import FileKeyStore, KeyStore
+from broker.keystore import FileKeyStore, KeyStore, KeysUnavailable
 from broker.routing import Router
 from broker.service import Progress, RouterService
 from broker.settings import Settings
+from broker.storage import Store, open_store, store_exists
 from connectors.streams import Streams, open_streams
 from connectors.streams.security import Security
 from schemas.catalogue import Catalogue, shipped
@@ -65,13 +72,26 @@ class SchemeFolder:
         return VerifyingKey.from_jwk(self.settings.scheme.key)
 
     def scheme_signing_key(self) -> SigningKey:
-        """Return the scheme's private key: to vouch for parties, and for nothing else."""
+        """Return the scheme's private key: to vouch for parties and for ``control`` as a whole."""
         return SigningKey.from_jwk(self.key_store.load(SCHEME)[0])
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """The event types."""
         return shipped()
+
+    @cached_property
+    def store(self) -> Store:
+        """The register, made or brought up to date when it is first asked for.
+
+        What administers opens it; nothing that routes does.
+        """
+        return open_store(self.settings.store_address)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a register here that changes may wait in."""
+        return store_exists(self.settings.store_address)
 
     def streams(self) -> AbstractAsyncContextManager[Streams]:
         """Return the streams, to be entered with ``async with``."""
@@ -101,13 +121,32 @@ class SchemeFolder:
             )
         )
 
+    def freshness(self, control: ControlState) -> Freshness:
+        """Return what tells whether this state of ``control`` is fresh enough to decide by."""
+        max_age = self.settings.router.rules_max_age
+        return Freshness(
+            self.scheme_key, control.chain, max_age_ms=max_age // timedelta(milliseconds=1)
+        )
+
+    @cached_property
+    def issuer(self) -> Issuer | None:
+        """Who signs freshness statements; None where the scheme's private key is not."""
+        try:
+            key = self.scheme_signing_key()
+        except KeysUnavailable:
+            return None
+        return Issuer(key, self.path / FRESHNESS_FILE)
+
     def service(self, streams: Streams, *, progress: Progress | None = None) -> RouterService:
         """Return a router with the loop that owns its transactions."""
         settings = self.settings.router
+        control = self.control()
         return RouterService(
             streams,
             self.router(streams),
-            self.control(),
+            control,
+            freshness=self.freshness(control),
+            issuer=self.issuer,
             group=settings.group,
             max_records=settings.max_records,
             session_seconds=settings.session_seconds,

@@ -3,6 +3,10 @@
 The loop owns the transactions and the clock; what an event becomes is decided
 in `routing`, which knows neither. Batches of different partitions are in hand
 together, so that one commits while the next is routed.
+
+INVARIANT: a batch is routed only under rules that the scheme has said are up to date
+(`freshness`). A router whose rules are older than the limit gives its partitions up,
+says so, and takes them back by itself when it hears from the scheme again.
 """
 
 import asyncio
@@ -10,12 +14,15 @@ import contextlib
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import structlog
 
 from broker.accepted import TOPIC as ACCEPTED
 from broker.control import ControlState, Snapshot
+from broker.freshness import Freshness, StaleRules, to_json
+from broker.issuing import LONGEST_PAUSE_SECONDS, Issuer, hearing, prepare_topic
 from broker.routing import DELIVERIES, EVENTS, Routed, Router
 from broker.schemas_on_control import missing_schemas
 from connectors.streams import Batch, Group, NotCommitted, Streams, StreamsUnavailable
@@ -23,6 +30,9 @@ from schemas.errors import ConfigurationError
 
 IDLE_SECONDS = 0.25
 """How long a read waits before the loop looks at the parties and at the stop signal."""
+
+_STATEMENTS_IN_AGE = 5
+"""Freshness statements within the time for which one counts: some may be missed."""
 
 _COLLECTING = (50_000, 20, 100)
 """How many new objects, and then younger collections, before Python looks for cycles."""
@@ -44,6 +54,8 @@ class RouterService:
         router: Router,
         control: ControlState,
         *,
+        freshness: Freshness,
+        issuer: Issuer | None = None,
         group: str = "router",
         max_records: int = 2000,
         session_seconds: float = 10.0,
@@ -53,6 +65,9 @@ class RouterService:
         self._streams = streams
         self._router = router
         self._control = control
+        self._freshness = freshness
+        self._issuer = issuer
+        self._is_stale = False
         self._group_name = group
         self._max_records = max_records
         self._session_seconds = session_seconds
@@ -66,6 +81,7 @@ class RouterService:
         self._commits: set[asyncio.Task[None]] = set()
         self._latest: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
+        self._followers: tuple[asyncio.Task[None], ...] = ()
         self.tally: Counter[str] = Counter()
 
     def stop(self) -> None:
@@ -77,25 +93,45 @@ class RouterService:
 
         Raises:
             ConfigurationError: ``control`` could not be followed any longer.
+            EvidenceError: with ``until_idle``: the rules are too old to go by.
 
         """
-        async with self._control.following(self._streams) as follower:
+        async with contextlib.AsyncExitStack() as stack:
+            following = await stack.enter_async_context(self._control.following(self._streams))
+            await prepare_topic(self._streams)
+            if self._issuer is not None and until_idle:
+                await self._issuer.issue(self._streams)
+            elif self._issuer is not None:
+                await stack.enter_async_context(self._issuing(self._issuer))
+            heard = await stack.enter_async_context(hearing(self._streams, self._freshness))
+            self._followers = (following, heard)
             calm_the_collector()
             await self._publish_schemas()
             log.info("router at work", group=self._group_name)
-            while not self._stopping.is_set():
-                topics = await self._prepare()
-                if topics:
-                    await self._route_topics(topics, follower, until_idle=until_idle)
-                    return
-                if until_idle:
-                    return
-                await self._pause(follower)
+            await self._work(until_idle=until_idle)
 
-    async def _route_topics(
-        self, topics: list[str], follower: asyncio.Task[None], *, until_idle: bool
-    ) -> None:
-        """Route until stopped; topics of parties that join are taken on."""
+    async def _work(self, *, until_idle: bool) -> None:
+        while not self._stopping.is_set():
+            if not self._is_fresh():
+                if until_idle:
+                    raise StaleRules(self._stale())
+                await self._pause()
+                continue
+            topics = await self._prepare()
+            if topics:
+                is_done = await self._route_topics(topics, until_idle=until_idle)
+            else:
+                is_done = until_idle
+                await self._pause()
+            if is_done:
+                return
+
+    async def _route_topics(self, topics: list[str], *, until_idle: bool) -> bool:
+        """Route until stopped or idle (true), or until the rules are too old (false).
+
+        Topics of parties that join are taken on.
+        """
+        is_idle = False
         async with self._streams.group(
             self._group_name,
             topics,
@@ -104,16 +140,50 @@ class RouterService:
             session_timeout=self._session_seconds,
         ) as group:
             log.info("routing", topics=len(topics))
-            while not self._stopping.is_set():
+            while not (is_idle or self._stopping.is_set()):
                 batch = await group.next(IDLE_SECONDS)
-                self._check(follower)
+                self._check()
+                if not self._is_fresh():
+                    break  # the batch, if there is one, is given again
                 if batch is not None:
                     await self._route(group, batch)
-                elif until_idle and await self._is_idle(topics):
-                    break
+                elif until_idle:
+                    is_idle = await self._is_idle(topics)
                 if self._parties() != self._prepared:
                     topics = await self._take_on(group, topics)
             await self._settle()
+        return is_idle
+
+    def _is_fresh(self) -> bool:
+        """Whether events may be decided now; says so when that has changed."""
+        is_stale = self._freshness.standing(_now_ms()) != "fresh"
+        if is_stale and not self._is_stale:
+            log.error("rules too old, no event is routed", **self._told())
+        elif self._is_stale and not is_stale:
+            log.info("rules up to date again")
+        self._is_stale = is_stale
+        return not is_stale
+
+    def _stale(self) -> str:
+        told = self._told()
+        return (
+            f"the rules may be out of date ({told['standing']}; age {told['age_seconds']} s,"
+            f" limit {told['limit_seconds']} s), so no event was routed: see that"
+            " `concordat run` runs where the scheme's key is, and `concordat status`"
+        )
+
+    def _told(self) -> dict[str, Any]:
+        return to_json(self._freshness, _now_ms())
+
+    @contextlib.asynccontextmanager
+    async def _issuing(self, issuer: Issuer) -> AsyncIterator[None]:
+        every = min(LONGEST_PAUSE_SECONDS, self._freshness.max_age_ms / 1000 / _STATEMENTS_IN_AGE)
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(issuer.keep_on(self._streams, self._stopping, every=every))
+            try:
+                yield
+            finally:
+                task.cancel()
 
     async def _take_on(self, group: Group, topics: list[str]) -> list[str]:
         """Hear the publishers that have joined; while the streams are away, at the next turn."""
@@ -136,7 +206,7 @@ class RouterService:
         routed = self._router.route(
             batch,
             self._control.snapshot(),
-            at_ms=time.time_ns() // 1_000_000,
+            at_ms=_now_ms(),
             partitions=self._counts[batch.topic],
         )
         task = asyncio.create_task(self._commit(group, batch, routed))
@@ -224,22 +294,26 @@ class RouterService:
         views = self._control.snapshot().rules.compile_views()
         await self._streams.append(missing_schemas(views, self._control.documents))
 
-    async def _pause(self, follower: asyncio.Task[None]) -> None:
+    async def _pause(self) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait(
-            {stopping, follower}, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            {stopping, *self._followers},
+            timeout=IDLE_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
         )
         stopping.cancel()
-        self._check(follower)
+        self._check()
 
-    def _check(self, follower: asyncio.Task[None]) -> None:
+    def _check(self) -> None:
         """Go no further after a failed commit, or on rules that are no longer kept up to date."""
         if self._failure is not None:
             raise self._failure
-        if follower.done():
-            raise ConfigurationError(
-                "control can no longer be followed, so no event may be decided: restart the router"
-            ) from follower.exception()
+        for follower in self._followers:
+            if follower.done():
+                raise ConfigurationError(
+                    "control can no longer be followed, so no event may be decided:"
+                    " restart the router"
+                ) from follower.exception()
 
 
 def calm_the_collector() -> None:
@@ -256,3 +330,7 @@ def calm_the_collector() -> None:
 
 def _counts(tally: Counter[str]) -> dict[str, int]:
     return dict(sorted(tally.items()))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -6,6 +6,7 @@ silently ignored is a wrong disclosure waiting to happen.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -77,6 +78,8 @@ class RouterSettings(_Section):
     """Records of one partition in a batch, which is one transaction."""
     session_seconds: float = Field(default=10.0, ge=1.0, le=300.0)
     """How long the partitions of a router that died wait for another to take them."""
+    rules_max_age: timedelta = Field(default=timedelta(minutes=10), ge=timedelta(seconds=1))
+    """How old rules may be, by the scheme's freshness statements, before a router stops."""
 
 
 class LogSettings(_Section):
@@ -96,6 +99,11 @@ class Settings(BaseSettings):
     dir: Path = Path()
     streams: str = "sqlite:streams.db"
     """``sqlite:PATH`` (embedded; relative to the folder) or ``kafka://host:port[,…]``."""
+    store: SecretStr = SecretStr("sqlite:store.db")
+    """``sqlite:PATH`` (relative to the folder) or ``postgresql://user:password@host/database``.
+
+    The register. With a password it belongs into the environment, not into the file.
+    """
     namespace: str = Field(default="", pattern=r"^[a-z0-9-]{0,40}$")
     """What the names of topics and groups on Kafka begin with, where schemes share a cluster."""
     partitions: int = Field(default=4, ge=1, le=1024)
@@ -130,10 +138,18 @@ class Settings(BaseSettings):
     @property
     def streams_url(self) -> str:
         """The streams' address, a relative ``sqlite:`` path taken from the scheme's folder."""
-        kind, _, path = self.streams.partition(":")
-        if kind == "sqlite":
+        return self._placed(self.streams)
+
+    @property
+    def store_address(self) -> str:
+        """The store's address, likewise; it may hold a password."""
+        return self._placed(self.store.get_secret_value())
+
+    def _placed(self, address: str) -> str:
+        kind, _, path = address.partition(":")
+        if kind == "sqlite" and path:
             return f"sqlite:{self.dir / path}"
-        return self.streams
+        return address
 
 
 def read_settings(folder: Path, environ: Mapping[str, str], **overrides: Any) -> Settings:

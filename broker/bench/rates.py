@@ -198,7 +198,14 @@ async def route_all(  # noqa: PLR0913  what is routed, where, under which rules
         if left >= events:
             service.stop()
 
-    service = RouterService(streams, router, control, group=group, progress=progress)
+    service = RouterService(
+        streams,
+        router,
+        control,
+        freshness=world.freshness(control),
+        group=group,
+        progress=progress,
+    )
     async with asyncio.timeout(_LONGEST_SECONDS):
         await service.run()
     wanted = len(tuple(control.snapshot().rules)) * events

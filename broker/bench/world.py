@@ -6,6 +6,7 @@ remembered from one to the next.
 """
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +24,7 @@ from agreements.signatures import Signatory, SignatureType, Subject, sign_statem
 from broker.control import ControlState
 from broker.demo.agreements import texts
 from broker.demo.chronicle import CHILDREN
+from broker.freshness import Freshness, next_statement
 from broker.keyring import Keyring
 from broker.routing import EVENTS, Router
 from connectors.prepared import PreparedEvent
@@ -39,6 +41,8 @@ SIGNED_TOGETHER: Final = 500
 """Events under one signature, as a publisher with a backlog signs them."""
 
 _TEXT: Final = "looked-after-placements.yaml"
+_FRESH_MS: Final = 3_600_000
+"""Longer than a measurement takes: nobody issues freshness statements meanwhile."""
 _SIGNATORY: Final = Signatory(name="The SIRO", post="SIRO", capacity="SIRO")
 _AREAS: Final = tuple(f"AY{number} {digit}" for number in range(1, 20) for digit in range(10))
 _ENDS: Final = ("AB", "BD", "JT", "LN", "PQ", "RS", "UW", "XY")
@@ -154,6 +158,13 @@ class World:
         for offset, (key, value) in enumerate(documents.items()):
             control.apply(key, value, offset)
         return control
+
+    def freshness(self, control: ControlState) -> Freshness:
+        """Return what tells that this state of ``control`` is up to date, and stays so."""
+        fresh = Freshness(self.scheme.public, control.chain, max_age_ms=_FRESH_MS)
+        now_ms = int(time.time() * 1000)
+        fresh.take(next_statement(control.chain, at_ms=now_ms).sign(self.scheme).encode())
+        return fresh
 
     def to_json(self) -> dict[str, Any]:
         """Return everything with its private keys: for another process, and not for long."""

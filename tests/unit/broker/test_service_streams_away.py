@@ -93,7 +93,14 @@ async def test_a_lost_answer_is_looked_up_once_the_streams_are_back(scheme: Sche
     async with scheme.streams() as streams:
         flaky = Flaky(streams)
         router = scheme.router(streams)
-        service = RouterService(flaky, router, scheme.control())  # type: ignore[arg-type]  # delegates
+        control = scheme.control()
+        service = RouterService(
+            flaky,  # type: ignore[arg-type]  # delegates
+            router,
+            control,
+            freshness=scheme.freshness(control),
+            issuer=scheme.issuer,
+        )
         await service.run(until_idle=True)
         assert (flaky.was_lost, flaky.away) == (True, 0)
         assert len(router.accepted) == EVENTS
