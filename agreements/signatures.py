@@ -186,8 +186,13 @@ Checked = Valid | Invalid
 
 
 def statement_id(token: str) -> str:
-    """Return the id of a statement: the SHA-256, in hexadecimal, of its compact JWS."""
-    return _sha256(token.encode()).hexdigest()
+    """Return the id of a statement: the SHA-256, in hexadecimal, of what its JWS signs.
+
+    That is header and payload as they stand in the compact form (RFC 7515 §5.1). Without
+    the signature, whose last character can be written in several ways: nobody else's
+    copy of a suspension is another suspension.
+    """
+    return _sha256(token.rpartition(".")[0].encode()).hexdigest()
 
 
 def sign_statement(  # noqa: PLR0913  each is part of what is signed

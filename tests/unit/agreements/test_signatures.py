@@ -28,6 +28,7 @@ from agreements.signatures import (
     check_signature,
     sign_statement,
     standing,
+    statement_id,
 )
 
 KEY = OKPKey.generate_key("Ed25519")
@@ -260,3 +261,10 @@ def test_where_a_party_stands_follows_from_all_it_said(
     """The later of accept and reject counts; a revocation is final, in whatever order they come."""
     assert standing(statements) is expected
     assert standing(reversed(statements)) is expected
+
+
+def test_a_statement_has_one_id_however_its_signature_is_written() -> None:
+    """A copy with other spare bits in the signature's last character is the same suspension."""
+    token = "header.payload.signaturA"
+    assert statement_id(token) == statement_id("header.payload.signaturB")
+    assert statement_id(token) != statement_id("header.payloae.signaturA")
