@@ -265,6 +265,6 @@ def test_where_a_party_stands_follows_from_all_it_said(
 
 def test_a_statement_has_one_id_however_its_signature_is_written() -> None:
     """A copy with other spare bits in the signature's last character is the same suspension."""
-    token = "header.payload.signaturA"
-    assert statement_id(token) == statement_id("header.payload.signaturB")
-    assert statement_id(token) != statement_id("header.payloae.signaturA")
+    said = statement_id("header.payload.signaturA")
+    assert said == statement_id("header.payload.signaturB")
+    assert said != statement_id("header.payloae.signaturA")
