@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agreements.rules import Compiler
 from broker.control import ControlState
@@ -27,12 +27,14 @@ from broker.keystore import FileKeyStore, KeyStore, KeysUnavailable
 from broker.routing import Router
 from broker.service import Progress, RouterService
 from broker.settings import Settings
-from broker.storage import Store, open_store, store_exists
 from connectors.streams import Streams, open_streams
 from connectors.streams.security import Security
 from schemas.catalogue import Catalogue, shipped
 from schemas.control import BROKER
 from schemas.keys import SigningKey, VerifyingKey
+
+if TYPE_CHECKING:
+    from broker.storage import Store
 
 SCHEME: Final = "scheme"
 
@@ -81,16 +83,20 @@ class SchemeFolder:
         return shipped()
 
     @cached_property
-    def store(self) -> Store:
+    def store(self) -> "Store":
         """The register, made or brought up to date when it is first asked for.
 
         What administers opens it; nothing that routes does.
         """
+        from broker.storage import open_store
+
         return open_store(self.settings.store_address)
 
     @property
     def has_store(self) -> bool:
         """Whether there is a register here that changes may wait in."""
+        from broker.storage import store_exists
+
         return store_exists(self.settings.store_address)
 
     def streams(self) -> AbstractAsyncContextManager[Streams]:

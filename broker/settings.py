@@ -147,7 +147,7 @@ class Settings(BaseSettings):
 
     def _placed(self, address: str) -> str:
         kind, _, path = address.partition(":")
-        if kind == "sqlite" and path:
+        if kind == "sqlite":
             return f"sqlite:{self.dir / path}"
         return address
 

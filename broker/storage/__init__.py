@@ -15,6 +15,7 @@ The store is a register, not an authority: routers never look at it, and what a 
 has said counts by its signature wherever it lies.
 """
 
+from broker.storage.engine import store_exists
 from broker.storage.errors import Conflict, StoreUnavailable, UnusableStore
 from broker.storage.migrating import open_store
 from broker.storage.outbox import MAX_VALUE_BYTES, Outbox, Waiting
@@ -31,4 +32,5 @@ __all__ = [
     "UnusableStore",
     "Waiting",
     "open_store",
+    "store_exists",
 ]

@@ -55,8 +55,9 @@ def make_engine(url: URL) -> sa.Engine:
     return engine
 
 
-def exists(url: URL) -> bool:
+def store_exists(store: str) -> bool:
     """Whether there is a store to look into; a server's is taken to be there."""
+    url = store_url(store)
     return url.get_backend_name() != "sqlite" or Path(str(url.database)).is_file()
 
 
