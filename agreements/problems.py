@@ -33,7 +33,6 @@ class Problem:
             "code": self.code,
             "severity": self.severity,
             "line": self.line,
-            "column": self.column,
             "path": self.path,
             "message": self.message,
             "remedy": self.remedy,

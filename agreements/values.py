@@ -35,6 +35,8 @@ _EXACT = re.compile(
 _CALENDAR = re.compile(
     r"P(?=[0-9])(?:([0-9]{1,4})Y)?(?:([0-9]{1,4})M)?(?:([0-9]{1,4})W)?(?:([0-9]{1,5})D)?"
 )
+# The exact form without names of groups and with something in it, for other languages.
+_PLAIN_EXACT = re.sub(r"\?P<[a-z]+>", "", _EXACT.pattern).replace("P(?!$)", "P(?=.*[1-9])")
 LONGEST = timedelta(days=366 * 150)
 
 # What a reader cannot see could make a text look like another one: control characters
@@ -48,15 +50,35 @@ def _visible(text: str) -> str:
     return text
 
 
+def _text(longest: int, *, shortest: int) -> Any:
+    """Return the schema of text that a reader can see."""
+    schema: dict[str, Any] = {"type": "string", "maxLength": longest}
+    if shortest:
+        schema |= {"minLength": shortest, "pattern": r"\S"}
+    return WithJsonSchema({**schema, "not": {"pattern": _INVISIBLE.pattern}})
+
+
 Whole = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]
 Flag = Annotated[bool, Strict()]
 Text = Annotated[
-    str, StringConstraints(min_length=1, max_length=4000, pattern=r"\S"), AfterValidator(_visible)
+    str,
+    StringConstraints(min_length=1, max_length=4000, pattern=r"\S"),
+    AfterValidator(_visible),
+    _text(4000, shortest=1),
 ]
 Title = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_visible)
+    str,
+    StringConstraints(min_length=1, max_length=200, pattern=r"\S"),
+    AfterValidator(_visible),
+    _text(200, shortest=1),
 ]
-Value = Annotated[str, Strict(), StringConstraints(max_length=200), AfterValidator(_visible)]
+Value = Annotated[
+    str,
+    Strict(),
+    StringConstraints(max_length=200),
+    AfterValidator(_visible),
+    _text(200, shortest=0),
+]
 PartyId = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*[a-z0-9]$", min_length=2, max_length=63)
 ]
@@ -189,15 +211,29 @@ def _day(value: object) -> date:
     raise PydanticCustomError("not-a-date", "expected a date such as 2026-04-01")
 
 
-ExactDuration = Annotated[str, AfterValidator(_exact)]
-CalendarDuration = Annotated[str, AfterValidator(_calendar)]
+ExactDuration = Annotated[
+    str,
+    AfterValidator(_exact),
+    WithJsonSchema({"type": "string", "pattern": f"^{_PLAIN_EXACT}$", "examples": ["P2D", "PT4H"]}),
+]
+CalendarDuration = Annotated[
+    str,
+    AfterValidator(_calendar),
+    WithJsonSchema({"type": "string", "pattern": f"^{_CALENDAR.pattern}$", "examples": ["P7Y"]}),
+]
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
     PlainSerializer(_moment_text, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": f"^{_MOMENT.pattern}$"}),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{_MOMENT.pattern}$", "examples": ["2026-04-01"]}
+    ),
 ]
-Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+Day = Annotated[
+    date,
+    BeforeValidator(_day),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": f"^{_DAY.pattern}$"}),
+]
 
 # A type checker sees text; pydantic sees text that the list knows.
 if TYPE_CHECKING:

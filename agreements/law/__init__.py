@@ -5,8 +5,9 @@ Each rule is a small named piece with its source beside it and a stable code.
 and says why a flow must not run whatever its signatures.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from agreements.law import bases, confidence, duties, gateways, items, structure
@@ -16,16 +17,24 @@ from agreements.problems import Problem
 from agreements.source import Source, parse_path
 from schemas.catalogue import Catalogue
 
-__all__ = ["RULES", "Rule", "flow_faults", "validate"]
+__all__ = ["GROUPS", "RULES", "Rule", "flow_faults", "validate", "why"]
 
-RULES: Final[tuple[Rule, ...]] = (
-    *structure.RULES.rules,
-    *duties.RULES.rules,
-    *items.RULES.rules,
-    *bases.RULES.rules,
-    *gateways.RULES.rules,
-    *confidence.RULES.rules,
-)
+GROUPS: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "The agreement hangs together": tuple(structure.RULES.rules),
+    "The duties around the flows": tuple(duties.RULES.rules),
+    "Items and conditions": tuple(items.RULES.rules),
+    "Legal bases": tuple(bases.RULES.rules),
+    "The law that a flow rests on": tuple(gateways.RULES.rules),
+    "Confidence, consent and opt-outs": tuple(confidence.RULES.rules),
+}
+RULES: Final[tuple[Rule, ...]] = tuple(chain.from_iterable(GROUPS.values()))
+_BY_CODE: Final = {rule.code: rule for rule in RULES}
+
+
+def why(code: str) -> str | None:
+    """Return the rule behind a problem's code and its source; None for a problem of form."""
+    rule = _BY_CODE.get(code)
+    return None if rule is None else f"{rule.title} ({rule.source})"
 
 
 def validate(
