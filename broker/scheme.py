@@ -17,7 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agreements.model import Agreement
 from agreements.rules import Compiler
+from agreements.trying import Trial
 from broker.control import ControlState
 from broker.freshness import Freshness
 from broker.issuing import FILE_NAME as FRESHNESS_FILE
@@ -163,3 +165,12 @@ class SchemeFolder:
     def router(self, streams: Streams) -> Router:
         """Return a router with the broker's keys."""
         return Router(self.broker_keys, self.catalogue, max_record_bytes=streams.max_record_bytes)
+
+    def trial(self, draft: Agreement) -> Trial:
+        """Return a draft as though it were in force, among nobody yet."""
+        return Trial(
+            draft,
+            self.catalogue,
+            scheme_key=self.scheme_key,
+            pseudonym_key=lambda recipient: self.broker_keys.derive("pseudonym", recipient),
+        )

@@ -1,0 +1,106 @@
+"""``concordat agreement simulate`` and ``concordat agreement drift``."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from broker.cli.agreements import File, agreement_app
+from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+
+if TYPE_CHECKING:
+    from broker.past import Told
+    from broker.periods import Period
+
+Since = Annotated[
+    str,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Only what was decided from then on: 2026-11-01 (midnight UTC) or a time of RFC 3339.",
+    ),
+]
+Until = Annotated[
+    str,
+    typer.Option("--until", metavar="TIME", help="Only what was decided before; written alike."),
+]
+
+
+def register(_app: typer.Typer) -> None:
+    """Add the commands to ``concordat agreement``."""
+    agreement_app.command("simulate")(simulate_file)
+
+
+def simulate_file(
+    file: File,
+    since: Since = "",
+    until: Until = "",
+    folder: Dir = HERE,
+    as_json: Json = False,
+) -> None:
+    """Tell what a draft would have shared of past events, against what really was."""
+    from agreements.problems import AgreementInvalid
+    from agreements.validating import validate_text
+    from broker.cli.simulation import show
+    from broker.scheme import SchemeFolder
+    from broker.simulated import to_json
+    from broker.simulating import Simulation, simulate
+
+    period = _period(since, until)
+    scheme = SchemeFolder(settings_of(folder))
+    validation = validate_text(file.read_bytes(), name=str(file), catalogue=scheme.catalogue)
+    draft = validation.agreement
+    if draft is None:
+        raise AgreementInvalid(str(file), validation.problems)
+
+    async def work(told: "Told") -> Simulation:
+        async with scheme.streams() as streams:
+            return await simulate(
+                streams,
+                lambda: scheme.trial(draft),
+                scheme.router(streams),
+                period=period,
+                group=scheme.settings.router.group,
+                told=told,
+            )
+
+    began = time.perf_counter()
+    with _progress("simulating") as told:
+        simulation = asyncio.run(work(told))
+    seconds = time.perf_counter() - began
+    found = to_json(simulation, draft, validation.problems, period=period, seconds=seconds)
+    if as_json:
+        print_json(found)
+    else:
+        show(Console(highlight=False), found)
+
+
+def _period(since: str, until: str) -> "Period":
+    from broker.periods import BadPeriod, Period
+
+    try:
+        return Period.of(since, until)
+    except BadPeriod as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@contextlib.contextmanager
+def _progress(title: str) -> "Iterator[Told]":
+    """Show a bar on a terminal's standard error; nothing in a pipe."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _silent
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Tell nobody."""
