@@ -113,8 +113,10 @@ def _decoded(text: str | bytes) -> str:
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            found = _problem("not-utf-8", "expected UTF-8 text", "save the file as UTF-8")
+        except UnicodeDecodeError as error:
+            before = text[: error.start].decode("utf-8", "replace")
+            place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+            found = _problem("not-utf-8", "expected UTF-8 text", "save the file as UTF-8", place)
             raise _Stop(found) from None
     text = text.removeprefix("\ufeff")
     # JSON may indent with tabs, YAML may not; in JSON no string holds a raw tab.

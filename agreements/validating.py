@@ -1,13 +1,14 @@
 """Is this file an agreement that may be signed? Reading and law in one answer."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agreements.law import validate
 from agreements.model import Agreement
 from agreements.problems import AgreementInvalid, Problem
 from agreements.reading import from_document, read_with_source
+from agreements.together import clashes
 from schemas.catalogue import Catalogue
 
 
@@ -38,6 +39,25 @@ def validate_text(text: str | bytes, *, name: str, catalogue: Catalogue) -> Vali
     except AgreementInvalid as invalid:
         return Validation(None, invalid.problems)
     return Validation(agreement, tuple(validate(agreement, catalogue, source)))
+
+
+def validate_together(
+    texts: Iterable[tuple[str, str | bytes]], *, catalogue: Catalogue
+) -> list[tuple[str, Validation]]:
+    """Read and check texts, each with its name, and then those that could be read together."""
+    found = [(name, validate_text(text, name=name, catalogue=catalogue)) for name, text in texts]
+    read = [(name, one.agreement) for name, one in found if one.agreement is not None]
+    clashing = clashes(read)
+    return [
+        (
+            name,
+            replace(
+                one,
+                problems=(*(clash for of, clash in clashing if of == name), *one.problems),
+            ),
+        )
+        for name, one in found
+    ]
 
 
 def validate_document(

@@ -24,25 +24,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(agreement_app, name="agreement")
 
 
-@agreement_app.command("validate")
-def validate_file(
-    file: File,
-    as_json: Json = False,
-) -> None:
-    """Say whether an agreement holds together and what the law still asks of it."""
-    from agreements.validating import validate_text
-    from schemas.catalogue import shipped
-
-    validation = validate_text(file.read_bytes(), name=str(file), catalogue=shipped())
-    if as_json:
-        print_json(validation.to_json())
-    else:
-        for problem in validation.problems:
-            typer.echo(f"{file}: {problem.severity}: {problem}")
-        typer.echo(f"{file} {'is valid' if validation.is_valid else 'is not valid'}")
-    raise typer.Exit(0 if validation.is_valid else 1)
-
-
 @agreement_app.command("put")
 def put(
     file: File,

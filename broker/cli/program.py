@@ -12,7 +12,17 @@ from typing import NoReturn
 import typer
 from pydantic import ValidationError
 
-from broker.cli import agreement_trying, agreements, bench, demo, edge, explain, scheme, service
+from broker.cli import (
+    agreement_checking,
+    agreement_trying,
+    agreements,
+    bench,
+    demo,
+    edge,
+    explain,
+    scheme,
+    service,
+)
 from schemas.errors import ConcordatError
 
 app = typer.Typer(
@@ -22,7 +32,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (demo, scheme, agreements, agreement_trying, edge, service, explain, bench):
+for part in (
+    demo,
+    scheme,
+    agreements,
+    agreement_checking,
+    agreement_trying,
+    edge,
+    service,
+    explain,
+    bench,
+):
     part.register(app)
 
 
