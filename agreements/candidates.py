@@ -8,7 +8,7 @@ integers is all that deciding does with them.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from agreements.conditions import Clause, compile_conditions
 from agreements.model import Agreement, Flow, Item
@@ -32,6 +32,31 @@ def to_us(moment: datetime) -> int:
 def from_us(moment_us: int) -> datetime:
     """Return microseconds since the epoch as an aware time, UTC."""
     return _EPOCH + moment_us * _MICROSECOND
+
+
+Periods = tuple[tuple[int, int], ...]
+"""Stretches of time, each with its start (inclusive) and its end (exclusive)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """A suspension by a party. It stands from ``from_us`` until ``until_us``, when it is lifted.
+
+    ``id`` is that of the statement. Up to ``hold_until_us`` what would flow is held, and
+    ``then`` it goes to review or is denied; once lifted, ``held`` says what becomes of it.
+    """
+
+    id: str
+    party: str
+    from_us: int
+    until_us: int
+    hold_until_us: int
+    then: Literal["review", "deny"]
+    held: Literal["release", "purge"] | None
+
+    def stands(self, at: int) -> bool:
+        """Whether it stands at ``at``."""
+        return self.from_us <= at < self.until_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +182,14 @@ def views_of(agreement: Agreement, catalogue: "Catalogue") -> tuple[View, ...]:
 class Candidate:
     """One flow of one version of an agreement, from one publisher to one recipient.
 
-    ``unsigned`` names the parties of the two that have not accepted, ``revoked_by``
-    those that revoked, ``inactive`` those that the scheme does not let take part;
-    ``incomplete`` holds the codes of what the legal bases lack. ``superseded_from_us``
-    is when a later version that both signed took over. ``tests`` are the checks that an
-    event or a time can still fail, in order.
+    ``unsigned`` names the parties of the two that have not accepted, ``revocations``
+    those that revoked and from when, ``inactive`` those that the scheme does not let take
+    part; ``incomplete`` holds the codes of what the legal bases lack. ``superseded_from_us``
+    is when a later version that both signed took over. ``starts_at_us`` and ``ends_at_us``
+    are when both are in it: a party may join late and leave early. ``suspensions`` stand
+    with the one first that reaches its limit first; ``assurances`` tell when the recipient
+    holds each that the flow requires. ``tests`` are the checks that an event or a time can
+    still fail, in order.
     """
 
     publisher: str
@@ -176,9 +204,12 @@ class Candidate:
     ends_at_us: int
     max_age_us: int
     unsigned: tuple[str, ...]
-    revoked_by: tuple[str, ...]
+    revocations: tuple[tuple[str, int], ...]
+    revoked_from_us: int
+    suspensions: tuple[Suspended, ...]
     inactive: tuple[str, ...]
     incomplete: tuple[str, ...]
+    assurances: tuple[tuple[str, Periods], ...]
     is_purpose_held: bool
     is_beyond_individual_care: bool
     relies_on_consent: bool

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from agreements import telling
-from agreements.candidates import NEVER_US, Candidate
+from agreements.candidates import NEVER_US, Candidate, Periods
 from agreements.opened import OpenedEvent
 from agreements.telling import Figures
 from agreements.views import Cut
@@ -27,7 +27,9 @@ class Refusal(StrEnum):
     SUPERSEDED = "superseded"
     NOT_YET_IN_FORCE = "not-yet-in-force"
     EXPIRED = "expired"
+    SUSPENDED = "suspended"
     PARTY_SUSPENDED = "party-suspended"
+    ASSURANCE_LAPSED = "assurance-lapsed"
     SCHEMA_NOT_COVERED = "schema-not-covered"
     LEGAL_BASIS_INCOMPLETE = "legal-basis-incomplete"
     PURPOSE_NOT_HELD = "purpose-not-held"
@@ -38,15 +40,21 @@ class Refusal(StrEnum):
     CONDITION_NOT_MET = "condition-not-met"
     REQUIRED_ITEM_WITHHELD = "required-item-withheld"
     DECIDING_FAILED = "deciding-failed"
+    PURGED = "purged"
+    """Held while suspended, and then not released; only ever said by settling."""
 
 
 class Failure(NamedTuple):
-    """A check that did not pass. ``detail`` names the clause, party or item that decided."""
+    """A check that did not pass. ``detail`` names the clause, party or item that decided.
+
+    With ``hold_until_us`` the event waits, at most until then.
+    """
 
     reason: Refusal
     detail: str = ""
     is_review: bool = False
     withheld: tuple[tuple[str, str], ...] = ()
+    hold_until_us: int | None = None
 
 
 Test = Callable[[OpenedEvent, Candidate, int], Failure | None]
@@ -95,17 +103,18 @@ def _check_signed(_event: OpenedEvent, candidate: Candidate, at: int) -> Failure
     return Failure(Refusal.NOT_SIGNED, ",".join(candidate.unsigned))
 
 
-def _judge_not_revoked(candidate: Candidate) -> Failure | None:
-    if not candidate.revoked_by:
+def _check_not_revoked(_event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
+    if at < candidate.revoked_from_us:
         return None
-    return Failure(Refusal.REVOKED, ",".join(candidate.revoked_by))
+    revoked = [party for party, since in candidate.revocations if at >= since]
+    return Failure(Refusal.REVOKED, ",".join(revoked))
 
 
 def _check_not_superseded(_event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
     return None if at < candidate.superseded_from_us else Failure(Refusal.SUPERSEDED)
 
 
-# 3. In force: `starts_at` inclusive, `ends_at` exclusive.
+# 3. In force: `starts_at` inclusive, `ends_at` exclusive; so are joining and leaving.
 def _check_in_force(_event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
     if at < candidate.starts_at_us:
         return Failure(Refusal.NOT_YET_IN_FORCE)
@@ -114,42 +123,61 @@ def _check_in_force(_event: OpenedEvent, candidate: Candidate, at: int) -> Failu
     return None
 
 
-# 4. Both parties take part in the scheme.
+# 4. Not suspended. What is suspended waits, up to a limit; then it is as the agreement says.
+def _check_not_suspended(_event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
+    for one in candidate.suspensions:
+        if one.stands(at):
+            if at < one.hold_until_us:
+                return Failure(Refusal.SUSPENDED, one.id, hold_until_us=one.hold_until_us)
+            return Failure(Refusal.SUSPENDED, one.id, is_review=one.then == "review")
+    return None
+
+
+# 5. Both parties take part in the scheme, and the recipient holds what the flow requires.
 def _judge_parties_active(candidate: Candidate) -> Failure | None:
     if not candidate.inactive:
         return None
     return Failure(Refusal.PARTY_SUSPENDED, ",".join(candidate.inactive))
 
 
-# 5. The schema's revision: both ends inclusive.
+def _check_assured(_event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
+    lapsed = [kind for kind, periods in candidate.assurances if not _is_in(periods, at)]
+    return Failure(Refusal.ASSURANCE_LAPSED, ",".join(lapsed)) if lapsed else None
+
+
+def _is_in(periods: Periods, at: int) -> bool:
+    return any(starts <= at < ends for starts, ends in periods)
+
+
+# 6. The schema's revision: both ends inclusive.
 def _check_schema_covered(event: OpenedEvent, candidate: Candidate, _at: int) -> Failure | None:
     if candidate.first_revision <= event.type.revision <= candidate.last_revision:
         return None
     return Failure(Refusal.SCHEMA_NOT_COVERED, str(event.type.revision))
 
 
-# 6. The legal bases of both sides (checked by `agreements.law` when rules are compiled).
+# 7. The legal bases of both sides (checked by `agreements.law` when rules are compiled).
 def _judge_legal_complete(candidate: Candidate) -> Failure | None:
     if not candidate.incomplete:
         return None
     return Failure(Refusal.LEGAL_BASIS_INCOMPLETE, ",".join(candidate.incomplete))
 
 
-# 7. The purpose.
+# 8. The purpose.
 def _judge_purpose_held(candidate: Candidate) -> Failure | None:
     if candidate.is_purpose_held:
         return None
     return Failure(Refusal.PURPOSE_NOT_HELD, candidate.purpose)
 
 
-# 8. The age, from occurred to decided: exactly `max_age` is young enough.
+# 9. The age, from occurred to decided: exactly `max_age` is young enough.
 def _check_young_enough(event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
     if at - event.occurred_at_us <= candidate.max_age_us:
         return None
     return Failure(Refusal.TOO_OLD, candidate.flow.max_age or "")
 
 
-# 9. The subject's say. A subject is known by several blinded identifiers; any of them counts.
+# 10. The subject's say. A subject is known by several blinded identifiers; any of them counts.
 def _check_no_objection(event: OpenedEvent, candidate: Candidate, at: int) -> Failure | None:
     if candidate.is_objected_to(event.subjects, "objection", at):
         return Failure(Refusal.OBJECTION)
@@ -173,7 +201,7 @@ def _check_consent_stands(event: OpenedEvent, candidate: Candidate, at: int) -> 
     return None
 
 
-# 10. The flow's conditions, in the order they are written.
+# 11. The flow's conditions, in the order they are written.
 def _check_conditions(event: OpenedEvent, candidate: Candidate, _at: int) -> Failure | None:
     data, offsets = event.data, event.offsets
     for clause in candidate.plan(event.type).clauses:
@@ -186,7 +214,7 @@ def _check_conditions(event: OpenedEvent, candidate: Candidate, _at: int) -> Fai
     return None
 
 
-# 11. The items: what has to be given can be given.
+# 12. The items: what has to be given can be given.
 def failure_of(cut: Cut) -> Failure | None:
     """Return the failure of a view that lacks a required item; None when it is complete."""
     lacking = cut.disclosure.lacking
@@ -202,7 +230,13 @@ def _check_items(event: OpenedEvent, candidate: Candidate, _at: int) -> Failure 
 CHECKS: Final = (
     Check("candidate", "Does a flow name the recipient?", _check_candidate, telling.tell_candidate),
     Check("signed", "Have both parties accepted this text?", _check_signed, telling.tell_signed),
-    _settled("not-revoked", "Is it unrevoked?", _judge_not_revoked, telling.tell_not_revoked),
+    Check(
+        "not-revoked",
+        "Is it unrevoked?",
+        _check_not_revoked,
+        telling.tell_not_revoked,
+        lambda candidate: candidate.revoked_from_us == NEVER_US,
+    ),
     Check(
         "latest",
         "Is it the latest version?",
@@ -211,8 +245,22 @@ CHECKS: Final = (
         lambda candidate: candidate.superseded_from_us == NEVER_US,
     ),
     Check("in-force", "Is it in force at this moment?", _check_in_force, telling.tell_in_force),
+    Check(
+        "not-suspended",
+        "Does no suspension stand?",
+        _check_not_suspended,
+        telling.tell_not_suspended,
+        lambda candidate: not candidate.suspensions,
+    ),
     _settled(
         "parties", "May both parties take part?", _judge_parties_active, telling.tell_parties_active
+    ),
+    Check(
+        "assurance",
+        "Is the recipient assured as required?",
+        _check_assured,
+        telling.tell_assured,
+        lambda candidate: not candidate.assurances,
     ),
     Check("schema", "Is the schema covered?", _check_schema_covered, telling.tell_schema_covered),
     _settled(

@@ -9,15 +9,17 @@ that fails gives the reason:
 1. is this a candidate: the flow's publisher and event type?
 2. have both parties accepted this text, has neither revoked it, and has no later
    version that both accepted taken over?
-3. is the agreement in force at the moment of the decision?
-4. does the scheme let both parties take part?
-5. is the schema's revision one that the flow covers?
-6. are the legal bases of both sides complete?
-7. does the recipient hold the purpose?
-8. is the event young enough?
-9. does an objection, an opt-out or a withdrawn consent of the subject stand?
-10. do the flow's conditions hold?
-11. can every item that the flow requires be given?
+3. is the agreement in force at the moment of the decision, and are both still in it?
+4. does no party's suspension stand? (what waits for one to be lifted is held)
+5. does the scheme let both parties take part, and does the recipient hold the
+   assurances that the flow requires?
+6. is the schema's revision one that the flow covers?
+7. are the legal bases of both sides complete?
+8. does the recipient hold the purpose?
+9. is the event young enough?
+10. does an objection, an opt-out or a withdrawn consent of the subject stand?
+11. do the flow's conditions hold?
+12. can every item that the flow requires be given?
 
 An error inside a check refuses (`Refusal.DECIDING_FAILED`): nothing is ever shared
 because something went wrong.
@@ -37,6 +39,7 @@ __all__ = [
     "Decision",
     "Deny",
     "Failure",
+    "Hold",
     "Permit",
     "Refusal",
     "Review",
@@ -93,7 +96,16 @@ class Review(NamedTuple):
     withheld: tuple[tuple[str, str], ...] = ()
 
 
-Decision = Permit | Deny | Review
+class Hold(NamedTuple):
+    """Share nothing yet: a suspension stands (``detail`` is its id), at most until ``until_us``."""
+
+    candidate: Candidate
+    reason: Refusal
+    detail: str
+    until_us: int
+
+
+Decision = Permit | Deny | Review | Hold
 
 NO_CANDIDATE: Final = Deny(None, Refusal.NO_AGREEMENT)
 """The decision on an event for which no agreement names a recipient."""
@@ -164,7 +176,9 @@ def _run(check: Check, event: OpenedEvent, candidate: Candidate, at: int) -> Che
     return CheckResult(check.code, check.question, state, text, figures, failure)
 
 
-def _refused(candidate: Candidate, failure: Failure) -> Deny | Review:
+def _refused(candidate: Candidate, failure: Failure) -> Deny | Review | Hold:
+    if failure.hold_until_us is not None:
+        return Hold(candidate, failure.reason, failure.detail, failure.hold_until_us)
     if failure.is_review:
         return Review(candidate, failure.reason, failure.detail, failure.withheld)
     return Deny(candidate, failure.reason, failure.detail)

@@ -14,15 +14,17 @@ from pydantic import ValidationError
 from agreements.candidates import NEVER_US, Objecting, Objections, to_us
 from agreements.canonical import digest
 from agreements.model import Agreement
-from agreements.signatures import SignatureType, Valid
+from agreements.party_keys import KeyHistory
+from agreements.signatures import SignatureType, Statement
 from agreements.signed import Said, Version
-from agreements.statements import Jwk, StatementChecker, Token
+from agreements.statements import Statements, Token
 from schemas.control import DocumentKey, Kind, Objection, Party, open_document, parse_document_key
 from schemas.errors import RejectedInput
-from schemas.keys import BadKey, VerifyingKey
+from schemas.keys import VerifyingKey
 
-_KEPT_TOKENS: Final = 8  # of one party and statement: a topic can be written to by an intruder
-_KEPT_TEXTS: Final = 4  # of one version, for the same reason
+_KEPT_TEXTS: Final = 4  # of one version: a topic can be written to by an intruder
+_OF_THE_AGREEMENT: Final = (SignatureType.SUSPEND, SignatureType.RESUME)
+"""What is about every version, whichever it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +40,19 @@ class _Refused(Exception):
 
 
 class Documents:
-    """The control documents read so far."""
+    """The control documents read so far, in the order of the topic."""
 
     def __init__(self, scheme_key: VerifyingKey) -> None:
         self._scheme_key = scheme_key
+        self._position = 0
         self._revisions: dict[str, dict[int, Party]] = {}
-        self._keys: dict[str, tuple[Jwk, ...]] = {}
-        self._current: dict[str, frozenset[str]] = {}
+        self._keys: dict[str, KeyHistory] = {}
         self._texts: dict[str, dict[int, dict[str, Agreement]]] = {}
-        self._tokens: dict[str, dict[int, list[Token]]] = {}
+        self._statements = Statements(self._keys)
         self._seen: dict[bytes, bytes] = {}
         self._rejected: dict[bytes, str] = {}
         self._involving: dict[str, set[str]] = {}
         self._changed: set[str] = set()
-        self._checker = StatementChecker()
         self.objections = Objections()
         self._versions: dict[str, list[Version]] = {}
 
@@ -60,6 +61,7 @@ class Documents:
         if value is None or self._seen.get(key) == value:
             return
         self._seen[key] = value
+        self._position += 1
         try:
             place = parse_document_key(key)
             reader = _READERS.get(place.kind)
@@ -103,25 +105,17 @@ class Documents:
         party = Party.model_validate(open_document(document["jws"], self._scheme_key))
         if (party.id, party.revision) != (place.id, place.version):
             raise _Refused("misplaced")
-        try:
-            current = frozenset(key.kid for key in party.verifying_keys())
-        except BadKey as error:
-            raise _Refused(error.code) from None
-        revisions = self._revisions.setdefault(party.id, {})
-        # Should two texts go by one revision: only a higher one ends a suspension.
+        revisions = self._revisions.get(party.id, {})
         known = revisions.get(party.revision)
-        if known is None or known.state == "active":
-            revisions[party.revision] = party
+        # Should two texts go by one revision: only a higher one ends a suspension.
+        counted = party if known is None or known.state == "active" else known
+        newest = max((counted, *revisions.values()), key=lambda one: one.revision)
+        history = self._keys.setdefault(party.id, KeyHistory())
         involved = self._involving.get(party.id, set())
+        if history.learn(party, newest=newest, position=self._position):
+            self._forget_versions(involved)
+        self._revisions.setdefault(party.id, {})[party.revision] = counted
         self._changed |= involved
-        if party.revision == max(revisions) and current != self._current.get(party.id):
-            self._current[party.id] = current
-            self._forget_versions(involved)
-        keys = dict.fromkeys(_frozen(key) for key in self._keys.get(party.id, ()))
-        keys |= dict.fromkeys(_frozen(key) for key in party.signing_keys)
-        if len(keys) != len(self._keys.get(party.id, ())):
-            self._keys[party.id] = tuple(dict(key) for key in keys)
-            self._forget_versions(involved)
 
     # -- objections ---------------------------------------------------------------
 
@@ -155,12 +149,10 @@ class Documents:
 
     def _accepted_texts(self, agreement: str, number: int) -> set[str]:
         """Return the hashes that any party accepted; the oldest of the others goes first."""
-        tokens = self._tokens.get(agreement, {}).get(number, [])
-        valid = (self._valid(agreement, number, token) for token in tokens)
         return {
             one.statement.sha256
-            for one in valid
-            if one is not None and one.statement.type is SignatureType.ACCEPT
+            for one in self._statements.of(agreement).get(number, ())
+            if one.statement.type is SignatureType.ACCEPT
         }
 
     def _read_signature(self, place: DocumentKey, document: Mapping[str, Any]) -> None:
@@ -168,21 +160,8 @@ class Documents:
         if not isinstance(jws, str) or place.version is None or place.party is None:
             raise _Refused("bad-document")
         token = Token(place.party, SignatureType(str(place.type)), jws)
-        tokens = self._tokens.setdefault(place.id, {}).setdefault(place.version, [])
-        if token in tokens:
-            return
-        same = [t for t in tokens if (t.party, t.type) == (token.party, token.type)]
-        if len(same) >= _KEPT_TOKENS:
-            self._drop_one(place.id, place.version, tokens, same)
-        tokens.append(token)
-        self._involve(place.id, (place.party,))
-
-    def _drop_one(
-        self, agreement: str, version: int, tokens: list[Token], same: list[Token]
-    ) -> None:
-        """Make room by forgetting the oldest that does not verify, or else the oldest."""
-        bad = (t for t in same if self._valid(agreement, version, t) is None)
-        tokens.remove(next(bad, same[0]))
+        if self._statements.add(place.id, place.version, token, self._position):
+            self._involve(place.id, (place.party,))
 
     def _involve(self, agreement: str, parties: Iterable[str]) -> None:
         for party in parties:
@@ -194,9 +173,6 @@ class Documents:
         for agreement in agreements:
             self._versions.pop(agreement, None)
 
-    def _valid(self, agreement: str, version: int, token: Token) -> Valid | None:
-        return self._checker.check(agreement, version, token, self._keys.get(token.party, ()))
-
     def agreements(self) -> tuple[str, ...]:
         """Return the addresses of the agreements that there is a text of."""
         return tuple(sorted(self._texts))
@@ -204,45 +180,59 @@ class Documents:
     def versions(self, agreement: str) -> list[Version]:
         """Return every text of an agreement that is there or was accepted, by version."""
         if agreement not in self._versions:
+            said = self._statements.of(agreement)
+            overall = [
+                one
+                for number in sorted(said)
+                for one in said[number]
+                if one.statement.type in _OF_THE_AGREEMENT
+            ]
             texts = self._texts.get(agreement, {})
-            tokens = self._tokens.get(agreement, {})
             self._versions[agreement] = [
                 version
-                for number in sorted(texts.keys() | tokens.keys())
-                for version in self._texts_of(
-                    agreement, number, texts.get(number, {}), tokens.get(number, [])
+                for number in sorted(texts.keys() | said.keys())
+                for version in _texts_of(
+                    number, texts.get(number, {}), said.get(number, []), overall
                 )
             ]
         return self._versions[agreement]
 
-    def _texts_of(
-        self, agreement: str, number: int, texts: Mapping[str, Agreement], tokens: list[Token]
-    ) -> Iterator[Version]:
-        """Return each text that went by one number: those not on the topic, then the newest last.
 
-        INVARIANT: which of them counts is for each pair to say, by what both accepted;
-        so no other party can put a text in the place of theirs.
-        """
-        said = [
-            (token.party, valid.statement, valid.kid)
-            for token in tokens
-            if (valid := self._valid(agreement, number, token)) is not None
-        ]
-        accepted = dict.fromkeys(s.sha256 for _, s, _ in said if s.type is SignatureType.ACCEPT)
-        for sha256 in [sha256 for sha256 in accepted if sha256 not in texts] + list(texts):
-            text = texts.get(sha256)
-            parties = None if text is None else {party.id for party in text.parties}
-            by_party: dict[str, tuple[Said, ...]] = {}
-            for party, statement, kid in said:
-                is_about = statement.sha256 == sha256 or statement.type is SignatureType.REVOKE
-                if is_about and (parties is None or party in parties):
-                    is_current = kid in self._current.get(party, frozenset())
-                    by_party[party] = (*by_party.get(party, ()), Said(statement, is_current))
-            yield Version(number, text, sha256, by_party)
+def _texts_of(
+    number: int, texts: Mapping[str, Agreement], said: list[Said], overall: list[Said]
+) -> Iterator[Version]:
+    """Return each text that went by one number: those not on the topic, then the newest last.
+
+    INVARIANT: which of them counts is for each pair to say, by what both accepted;
+    so no other party can put a text in the place of theirs.
+    """
+    statements = [one.statement for one in said]
+    accepted = dict.fromkeys(s.sha256 for s in statements if s.type is SignatureType.ACCEPT)
+    # A revocation of any text under the number counts for each.
+    about_all = [one for one in said if one.statement.type is SignatureType.REVOKE] + overall
+    for sha256 in [sha256 for sha256 in accepted if sha256 not in texts] + list(texts):
+        text = texts.get(sha256)
+        about_one = (
+            one
+            for one in said
+            if one.statement.sha256 == sha256
+            and one.statement.type not in (SignatureType.REVOKE, *_OF_THE_AGREEMENT)
+        )
+        by_party: dict[str, list[Said]] = {}
+        for one in (*about_one, *about_all):
+            if text is None or _may_say(text, one.statement):
+                by_party.setdefault(one.statement.party, []).append(one)
+        said_of_it = {party: tuple(ones) for party, ones in by_party.items()}
+        yield Version(number, text, sha256, said_of_it)
 
 
-def _frozen(jwk: Jwk) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(jwk.items()))
+def _may_say(text: Agreement, statement: Statement) -> bool:
+    """Whether it is for that party to say: each what concerns it, the facilitator assures."""
+    if statement.type is SignatureType.ASSURE:
+        return statement.party == text.facilitator
+    if statement.type is SignatureType.CONSULT:
+        return statement.party == text.owner
+    return any(role.id == statement.party for role in text.parties)
 
 
 def _json(value: bytes) -> Mapping[str, Any]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
-from agreements.candidates import NEVER_US, Candidate, Views, to_us
+from agreements.candidates import NEVER_US, Candidate, Periods, Views, to_us
 from agreements.checking import ALL_TESTS, with_open_tests
 from agreements.law import flow_faults
 from agreements.model import Agreement, Flow
 from agreements.signed import Version, Window, windows
 from schemas.catalogue import Catalogue
+from schemas.control import Party
 
 if TYPE_CHECKING:
     from agreements.documents import Documents
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _NO_LAST_REVISION: Final = 2**31
 _DUPLICATE_ITEM: Final = "duplicate-item"
 _DIRECTION: Final = "direction"
+_DAY_US: Final = timedelta(days=1) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,11 @@ class FlowCompiler:
         assert agreement is not None  # noqa: S101  for the type checker: the caller skips those
         flow = agreement.flows[number]
         publisher, recipient = pair
-        accepted = {party: version.accepted_from_us(party) for party in pair}
+        accepted = {party: window.accepted_from_us(party) for party in pair}
+        revoked = [(party, window.revoked_from_us(party)) for party in pair]
+        starts_at_us, ends_at_us = _in_force(agreement, pair)
+        suspensions = (one for one in version.suspensions() if one.from_us < one.until_us)
         purpose = next((p for p in agreement.purposes if p.code == flow.purpose), None)
-        inactive, is_purpose_held = _as_the_scheme_says(publisher, recipient, flow, documents)
         for event_type in dict.fromkeys(flow.events):
             candidate = Candidate(
                 publisher=publisher,
@@ -92,15 +96,15 @@ class FlowCompiler:
                 flow=flow,
                 signed_from_us=max(accepted.values()),
                 superseded_from_us=window.until_us,
-                starts_at_us=to_us(agreement.effective.starts_at),
-                ends_at_us=to_us(agreement.effective.ends_at),
+                starts_at_us=starts_at_us,
+                ends_at_us=ends_at_us,
                 max_age_us=_max_age_us(flow),
                 unsigned=tuple(p for p, since in accepted.items() if since == NEVER_US),
-                revoked_by=tuple(p for p in pair if version.is_revoked_by(p)),
-                inactive=inactive,
+                revocations=tuple(one for one in revoked if one[1] < NEVER_US),
+                revoked_from_us=min(since for _, since in revoked),
+                suspensions=tuple(suspensions),
                 incomplete=self._incomplete(agreement, version.sha256)[number]
                 + _out_of_place(agreement, publisher, recipient),
-                is_purpose_held=is_purpose_held,
                 is_beyond_individual_care=purpose is None or purpose.beyond_individual_care,
                 relies_on_consent=flow.relies_on_consent,
                 first_revision=flow.schemas.min,
@@ -109,6 +113,7 @@ class FlowCompiler:
                 tests=ALL_TESTS,
                 pseudonym_key=self._pseudonym_key(recipient),
                 views=self._views,
+                **_as_the_scheme_says(publisher, recipient, flow, documents),
             )
             yield Placed(with_open_tests(candidate), window.from_us)
 
@@ -129,22 +134,51 @@ class FlowCompiler:
 
 def _as_the_scheme_says(
     publisher: str, recipient: str, flow: Flow, documents: "Documents"
-) -> tuple[tuple[str, ...], bool]:
-    """Return who of the two may not take part, and whether the recipient holds the purpose."""
+) -> dict[str, Any]:
+    """Return who may not take part, and what the recipient holds: the purpose, assurances."""
     inactive = tuple(
         party
         for party, role in ((publisher, "publisher"), (recipient, "recipient"))
         if not documents.may_take_part(party, role)
     )
     receiving = documents.party(recipient)
-    return inactive, receiving is not None and flow.purpose in receiving.purposes
+    return {
+        "inactive": inactive,
+        "is_purpose_held": receiving is not None and flow.purpose in receiving.purposes,
+        "assurances": tuple((kind, _assured(receiving, kind)) for kind in flow.requires),
+    }
+
+
+def _assured(party: Party | None, kind: str) -> Periods:
+    """Return when a party holds an assurance: whole days, the last one included."""
+    held = () if party is None else party.assurances
+    return tuple(
+        (_midnight_us(one.valid_from), _midnight_us(one.valid_until) + _DAY_US)
+        for one in held
+        if one.kind == kind
+    )
+
+
+def _in_force(agreement: Agreement, pair: tuple[str, str]) -> tuple[int, int]:
+    """Return from when until when the text runs for a pair: who joins late or leaves early."""
+    roles = [role for role in agreement.parties if role.id in pair]
+    joined = (_midnight_us(role.joined_on) for role in roles if role.joined_on is not None)
+    left = (_midnight_us(role.left_on) for role in roles if role.left_on is not None)
+    return (
+        max([to_us(agreement.effective.starts_at), *joined]),
+        min([to_us(agreement.effective.ends_at), *left]),
+    )
+
+
+def _midnight_us(day: date) -> int:
+    """Return the moment that a day begins with, UTC."""
+    return to_us(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def _refreshed(placed: Placed, documents: "Documents") -> Placed:
     """Return a candidate as the parties' newest documents make it."""
     one = placed.candidate
-    inactive, held = _as_the_scheme_says(one.publisher, one.recipient, one.flow, documents)
-    changed = replace(one, inactive=inactive, is_purpose_held=held)
+    changed = replace(one, **_as_the_scheme_says(one.publisher, one.recipient, one.flow, documents))
     return Placed(with_open_tests(changed), placed.from_us)
 
 

@@ -5,16 +5,24 @@ accepted and that has started. From that moment on lower versions are superseded
 for the pair, whatever becomes of the higher one: if taking back one's own signature
 brought an older text back, one party alone could change what is shared.
 
-Accepting counts only under a key that the party has now. Revoking, rejecting and
-superseding also count under a key that it had before: a stop stays a stop.
+One party alone may have less shared: a version that it accepted, and that for the pair
+only narrows what the pair runs under, takes over from the moment that it starts. What
+the other party accepted stands for it until that party says something of it.
+
+Accepting and resuming count only as far as the key is good (`agreements.party_keys`).
+Revoking, rejecting, suspending and superseding also count under a key that the party had
+before: a stop stays a stop.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from agreements.candidates import NEVER_US, to_us
+from agreements.candidates import NEVER_US, Suspended, to_us
+from agreements.comparing import only_narrows
 from agreements.model import Agreement
 from agreements.signatures import SignatureType, Standing, Statement, standing
+from agreements.values import to_duration
 
 BEFORE_ALL_US = -(2**63)
 """Earlier than any time."""
@@ -22,10 +30,21 @@ BEFORE_ALL_US = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A statement whose signature verified, and whether its key is still the party's."""
+    """A statement whose signature verified, and what its key is worth.
+
+    ``is_timely``: the key was the party's when the statement came to the topic, or became
+    so later. ``is_stolen``: the statement may be that of a thief.
+    """
 
     statement: Statement
-    is_key_current: bool
+    id: str
+    is_timely: bool = True
+    is_stolen: bool = False
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether it counts for more than a stop."""
+        return self.is_timely and not self.is_stolen
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +52,8 @@ class Version:
     """One text of one version (if the topic has it), and who said what of it.
 
     ``said`` holds statements on this text and, for a revocation, on any text that
-    went by the same id and version.
+    went by the same id and version; suspensions and what lifts them are those of every
+    version of the agreement.
     """
 
     number: int
@@ -43,23 +63,32 @@ class Version:
 
     def accepted_from_us(self, party: str) -> int:
         """Return when the acceptance that stands was given; `NEVER_US` when none stands."""
-        said = self.said.get(party, ())
-        believed = [
-            one.statement
-            for one in said
-            if one.is_key_current or one.statement.type is not SignatureType.ACCEPT
-        ]
-        if standing(_without_revocations(believed)) is not Standing.ACCEPTED:
+        accepted = [one.statement for one in self._accepted(party) if one.is_believed]
+        if standing([*accepted, *self._rejected(party)]) is not Standing.ACCEPTED:
             return NEVER_US
-        return max(_times(believed))
+        last = max((no.signed_at for no in self._rejected(party)), default=None)
+        return min(
+            to_us(yes.takes_effect_at) for yes in accepted if last is None or yes.signed_at > last
+        )
 
     def ever_accepted_us(self, party: str) -> int:
-        """Return when the party first accepted, by any key it ever had; or `NEVER_US`."""
-        return min(_times(one.statement for one in self.said.get(party, ())), default=NEVER_US)
+        """Return when the party first accepted, whatever became of that; or `NEVER_US`."""
+        accepted = (one.statement for one in self._accepted(party) if one.is_timely)
+        return min((to_us(yes.takes_effect_at) for yes in accepted), default=NEVER_US)
+
+    def has_rejected(self, party: str) -> bool:
+        """Whether the party's last word on this text, but for revoking, is no."""
+        accepted = [one.statement for one in self._accepted(party) if one.is_believed]
+        return standing([*accepted, *self._rejected(party)]) is Standing.REJECTED
+
+    def revoked_from_us(self, party: str) -> int:
+        """Return from when the party's revocation counts, which is final; or `NEVER_US`."""
+        revoked = self._of(party, SignatureType.REVOKE)
+        return min((revoked_from_us(one.statement) for one in revoked), default=NEVER_US)
 
     def is_revoked_by(self, party: str) -> bool:
-        """Whether the party took its signature back, which is final."""
-        return any(one.statement.type is SignatureType.REVOKE for one in self.said.get(party, ()))
+        """Whether the party took its signature back, now or from a time to come."""
+        return self.revoked_from_us(party) != NEVER_US
 
     def standing_of(self, party: str) -> Standing:
         """Return where a party stands towards this text, as the rules see it."""
@@ -67,15 +96,79 @@ class Version:
             return Standing.REVOKED
         if self.accepted_from_us(party) != NEVER_US:
             return Standing.ACCEPTED
-        said = standing(one.statement for one in self.said.get(party, ()))
-        return Standing.REJECTED if said is Standing.REJECTED else Standing.UNSIGNED
+        return Standing.REJECTED if self.has_rejected(party) else Standing.UNSIGNED
 
     def takes_over_us(self, one: str, other: str) -> int:
         """Return when this version begins for the pair; `NEVER_US` unless both accepted it."""
-        begins = (
+        return max(self.starts_us, self.ever_accepted_us(one), self.ever_accepted_us(other))
+
+    @property
+    def starts_us(self) -> int:
+        """When the text says that it starts."""
+        return (
             BEFORE_ALL_US if self.agreement is None else to_us(self.agreement.effective.starts_at)
         )
-        return max(begins, self.ever_accepted_us(one), self.ever_accepted_us(other))
+
+    def suspensions(self) -> tuple[Suspended, ...]:
+        """Return the parties' suspensions, lifted or not; those that reach their limit first.
+
+        Each stands from when it takes effect, or as soon as it is known, until its own
+        party takes it back by its id.
+        """
+        found = (one for party in self.said for one in self._suspensions_by(party))
+        return tuple(sorted(found, key=lambda one: (one.hold_until_us, one.id)))
+
+    def _suspensions_by(self, party: str) -> Iterator[Suspended]:
+        terms = None if self.agreement is None else self.agreement.suspension
+        lifted: dict[str | None, list[Statement]] = {}
+        for one in self._of(party, SignatureType.RESUME):
+            if one.is_believed:
+                lifted.setdefault(one.statement.lifts, []).append(one.statement)
+        for one in self._of(party, SignatureType.SUSPEND):
+            begun = to_us(one.statement.takes_effect_at)
+            # Should two lift it: the first, and of two at once the one that gives less.
+            lifts = min(
+                lifted.get(one.id, ()),
+                key=lambda said: (said.takes_effect_at, said.held != "purge"),
+                default=None,
+            )
+            yield Suspended(
+                id=one.id,
+                party=party,
+                from_us=BEFORE_ALL_US if one.statement.effective_at is None else begun,
+                until_us=NEVER_US if lifts is None else to_us(lifts.takes_effect_at),
+                hold_until_us=begun
+                + (
+                    0 if terms is None else to_duration(terms.hold_for) // timedelta(microseconds=1)
+                ),
+                then="deny" if terms is None else terms.then,
+                held=None if lifts is None else lifts.held,
+            )
+
+    def _of(self, party: str, kind: SignatureType) -> list[Said]:
+        return [one for one in self.said.get(party, ()) if one.statement.type is kind]
+
+    def _accepted(self, party: str) -> list[Said]:
+        """Return the acceptances in a capacity that the text asks of the party."""
+        asked = self._capacities(party)
+        return [
+            one
+            for one in self._of(party, SignatureType.ACCEPT)
+            if not asked or one.statement.signatory.capacity in asked
+        ]
+
+    def _rejected(self, party: str) -> list[Statement]:
+        return [one.statement for one in self._of(party, SignatureType.REJECT)]
+
+    def _capacities(self, party: str) -> tuple[str, ...]:
+        roles = () if self.agreement is None else self.agreement.parties
+        return next((role.capacities for role in roles if role.id == party), ())
+
+
+def revoked_from_us(revocation: Statement) -> int:
+    """Return from when a revocation counts: as soon as it is known, unless it gives a time."""
+    # Not from when it was signed: a clock that is ahead must not put a stop off.
+    return BEFORE_ALL_US if revocation.effective_at is None else to_us(revocation.effective_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,55 +176,116 @@ class Window:
     """The version that a pair runs under, and for how long it is the one to look at.
 
     ``from_us`` inclusive, ``until_us`` exclusive; until then its successor is not yet.
+    ``bases`` are what it narrows, where one party alone put it in their place: the other's
+    acceptance of them stands for that of this version.
     """
 
     version: Version
+    pair: tuple[str, str]
     from_us: int
-    until_us: int
+    until_us: int = NEVER_US
+    bases: tuple["Window", ...] = ()
+
+    def accepted_from_us(self, party: str) -> int:
+        """Return when the party agreed to what runs here; `NEVER_US` when it does not."""
+        own = self.version.accepted_from_us(party)
+        if not self._is_inherited(party) or (own < NEVER_US and self._is_base_revoked(party)):
+            return own
+        # What is inherited was accepted before this takes over.
+        inherited = max(base.accepted_from_us(party) for base in self.bases)
+        return min(own, max(inherited, self.from_us))
+
+    def revoked_from_us(self, party: str) -> int:
+        """Return from when the party's revocation counts, or `NEVER_US`."""
+        own = self.version.revoked_from_us(party)
+        if not self._is_inherited(party) or self.version.accepted_from_us(party) < NEVER_US:
+            return own
+        return min(own, *(base.revoked_from_us(party) for base in self.bases))
+
+    def _is_inherited(self, party: str) -> bool:
+        """Whether what the party said of the bases stands for what it has not said of this."""
+        other = self.pair[self.pair[0] == party]
+        return (
+            bool(self.bases)
+            and not self.version.has_rejected(party)
+            and self.version.accepted_from_us(other) < NEVER_US
+        )
+
+    def _is_base_revoked(self, party: str) -> bool:
+        return any(base.revoked_from_us(party) < NEVER_US for base in self.bases)
 
 
-def windows(versions: Iterable[Version], one: str, other: str) -> list[Window]:
+def windows(versions: Iterable[Version], publisher: str, recipient: str) -> list[Window]:
     """Return the versions that a pair runs under, one after the other in time.
 
     When the pair has accepted none in common it is the highest there is, which the
     decision then refuses as not signed.
     """
-    begun = [
-        (text.takes_over_us(one, other), text) for text in _one_text_each(versions, one, other)
-    ]
-    common = [(begins, text) for begins, text in begun if begins < NEVER_US]
-    if not common:
-        texts = [text for _, text in begun if text.agreement is not None]
-        return [Window(texts[-1], BEFORE_ALL_US, NEVER_US)] if texts else []
-    first = min(begins for begins, _ in common)
-    found = []
-    for begins, text in common:
-        until = min((b for b, later in common if later.number > text.number), default=NEVER_US)
-        since = BEFORE_ALL_US if begins == first else begins
-        if begins < until and text.agreement is not None:
-            found.append(Window(text, since, until))
-    return found
-
-
-def _one_text_each(versions: Iterable[Version], one: str, other: str) -> list[Version]:
-    """Of several texts under one number: the newest that both accepted, else the newest."""
-    chosen: dict[int, Version] = {}
-    for version in sorted(versions, key=lambda version: version.number):
-        before = chosen.get(version.number)
-        is_common = version.takes_over_us(one, other) < NEVER_US
-        if before is None or is_common or before.takes_over_us(one, other) == NEVER_US:
-            chosen[version.number] = version
-    return list(chosen.values())
-
-
-def _times(statements: Iterable[Statement]) -> list[int]:
+    pair = (publisher, recipient)
+    begun: list[Window] = []
+    newest: Version | None = None
+    for texts in _by_number(versions):
+        newest = next((text for text in reversed(texts) if text.agreement), newest)
+        found = _begins(texts, begun, pair)
+        if found is not None:
+            begun.append(found)
+    if not begun:
+        return [] if newest is None else [Window(newest, pair, BEFORE_ALL_US)]
+    first = min(window.from_us for window in begun)
     return [
-        to_us(statement.signed_at)
-        for statement in statements
-        if statement.type is SignatureType.ACCEPT
+        replace(window, from_us=BEFORE_ALL_US if window.from_us == first else window.from_us)
+        for window in _ended(begun)
+        if window.from_us < window.until_us and window.version.agreement is not None
     ]
 
 
-def _without_revocations(statements: Iterable[Statement]) -> list[Statement]:
-    # A revocation is a reason of its own; whether it was signed before is the question here.
-    return [s for s in statements if s.type is not SignatureType.REVOKE]
+def _begins(texts: list[Version], begun: list[Window], pair: tuple[str, str]) -> Window | None:
+    """Return the text under one number that takes over for the pair, and when; the newest such."""
+    common = [text for text in texts if text.takes_over_us(*pair) < NEVER_US]
+    both = Window(common[-1], pair, common[-1].takes_over_us(*pair)) if common else None
+    for text in reversed(common[-1:] or texts):
+        alone = _narrows(text, begun, pair)
+        if alone is not None and (both is None or alone.from_us < both.from_us):
+            return alone
+    return both
+
+
+def _narrows(text: Version, begun: list[Window], pair: tuple[str, str]) -> Window | None:
+    """Return when a text takes over that one of the two accepted, because it only narrows.
+
+    It has to narrow what the pair runs under then, and whatever of a lower number would
+    have taken over from that.
+    """
+    accepted = min(text.ever_accepted_us(party) for party in pair)
+    if accepted == NEVER_US or text.agreement is None:
+        return None
+    from_us = max(accepted, text.starts_us)
+    bases = tuple(
+        window for window in _ended(begun) if max(from_us, window.from_us) < window.until_us
+    )
+    if not bases:
+        return None
+    for base in bases:
+        before = base.version.agreement
+        if before is None or not only_narrows(before, text.agreement, *pair):
+            return None
+    return Window(text, pair, max(from_us, min(base.from_us for base in bases)), bases=bases)
+
+
+def _ended(begun: list[Window]) -> list[Window]:
+    """Return each with its end: when the first of a higher number takes over."""
+    return [
+        replace(
+            window,
+            until_us=min((later.from_us for later in begun[place + 1 :]), default=NEVER_US),
+        )
+        for place, window in enumerate(begun)
+    ]
+
+
+def _by_number(versions: Iterable[Version]) -> Iterator[list[Version]]:
+    numbered: dict[int, list[Version]] = {}
+    for version in versions:
+        numbered.setdefault(version.number, []).append(version)
+    for number in sorted(numbered):
+        yield numbered[number]

@@ -56,11 +56,14 @@ def tell_signed(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str
     )
 
 
-def tell_not_revoked(_event: OpenedEvent, candidate: Candidate, _at: int) -> tuple[str, Figures]:
-    """Say who has taken the signature back."""
-    who = " and ".join(candidate.revoked_by)
-    text = f"revoked by {who}" if who else "neither has revoked it"
-    return text, {"revoked_by": list(candidate.revoked_by)}
+def tell_not_revoked(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
+    """Say who has taken the signature back, or will have."""
+    revoked = [party for party, since in candidate.revocations if at >= since]
+    coming = [(party, since) for party, since in candidate.revocations if at < since]
+    text = f"revoked by {' and '.join(revoked)}" if revoked else "neither has revoked it"
+    if coming and not revoked:
+        text = "; ".join(f"{party} revokes it at {rfc3339(since)}" for party, since in coming)
+    return text, {"revoked_by": revoked}
 
 
 def tell_not_superseded(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
@@ -78,6 +81,47 @@ def tell_in_force(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[s
     starts, ends = rfc3339(candidate.starts_at_us), rfc3339(candidate.ends_at_us)
     figures: Figures = {"starts_at": starts, "ends_at": ends, "decided_at": rfc3339(at)}
     return f"in force from {starts} until {ends}, decided at {rfc3339(at)}", figures
+
+
+def tell_not_suspended(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
+    """Say who has suspended it, and how long what comes is held."""
+    standing = [one for one in candidate.suspensions if one.stands(at)]
+    figures: Figures = {
+        "suspensions": [
+            {
+                "id": one.id,
+                "party": one.party,
+                "held_until": rfc3339(one.hold_until_us),
+                "then": one.then,
+            }
+            for one in standing
+        ]
+    }
+    if not standing:
+        return "no suspension stands", figures
+    first = standing[0]
+    what = (
+        f"events are held until {rfc3339(first.hold_until_us)}"
+        if at < first.hold_until_us
+        else f"they were held until {rfc3339(first.hold_until_us)}, now the outcome is {first.then}"
+    )
+    who = " and ".join(dict.fromkeys(one.party for one in standing))
+    return f"suspended by {who}; {what}", figures
+
+
+def tell_assured(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
+    """Say which assurances are required, and until when the recipient holds each."""
+    held: dict[str, str | None] = {}
+    for kind, periods in candidate.assurances:
+        until = next((ends for starts, ends in periods if starts <= at < ends), None)
+        held[kind] = None if until is None else rfc3339(until)
+    figures: Figures = {"required": list(candidate.flow.requires), "held_until": held}
+    if not held:
+        return "the flow requires no assurance", figures
+    return f"{candidate.recipient}: " + ", ".join(
+        f"{kind} until {until}" if until else f"{kind} is not held at this moment"
+        for kind, until in held.items()
+    ), figures
 
 
 def tell_parties_active(_event: OpenedEvent, candidate: Candidate, _at: int) -> tuple[str, Figures]:

@@ -31,7 +31,9 @@ ORDER = [
     "not-revoked",
     "latest",
     "in-force",
+    "not-suspended",
     "parties",
+    "assurance",
     "schema",
     "legal",
     "purpose",
@@ -226,7 +228,7 @@ def test_a_withheld_item_that_was_required_is_told_with_its_reason() -> None:
 def test_after_the_first_failure_nothing_is_told_but_the_question() -> None:
     """What was not reached was not looked at."""
     told = list(_told(a_world(without=[HEALTH])).values())
-    assert [one.state for one in told] == ["passed", "failed", *["not-reached"] * 13]
+    assert [one.state for one in told] == ["passed", "failed", *["not-reached"] * 15]
     assert {(one.text, tuple(one.figures)) for one in told[2:]} == {("", ())}
     assert all(one.question.endswith("?") for one in told)
 
