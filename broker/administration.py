@@ -1,54 +1,43 @@
 """What an operator and an IG officer do to a scheme: found it, add parties, put agreements.
 
 The command line calls these functions now, the console and the API will later.
-Each change is one or more documents on ``control``, appended together.
+Each change is one transaction in the store, and from there on ``control`` (`register`).
 """
 
+import contextlib
 import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from agreements.candidates import views_of
-from agreements.canonical import canonical_form, digest
+from agreements.canonical import canonical_form, digest, to_document
 from agreements.law import validate
 from agreements.model import Agreement
 from agreements.problems import AgreementInvalid
-from agreements.signatures import Signatory, SignatureType, Subject
-from agreements.signatures import sign_statement as sign
+from agreements.signatures import Signatory, SignatureType
 from broker.accepted import TOPIC as ACCEPTED
 from broker.control import TOPIC as CONTROL
-from broker.control import ControlState
+from broker.holding import HELD
 from broker.issuing import prepare_topic
 from broker.keyring import Keyring
+from broker.register import AlreadyThere, open_register
 from broker.routing import DECISIONS, DELIVERIES, EVENTS, QUARANTINE, REVIEW
 from broker.schemas_on_control import missing_schemas
 from broker.scheme import SCHEME, SchemeFolder
 from broker.settings import FILE_NAME, read_settings
-from connectors.streams import Outgoing, Streams
+from broker.storage import Transaction
+from broker.submitting import Saying, submit
+from connectors.streams import Streams, StreamsUnavailable
 from schemas.control import BROKER, Kind, Party, document_key, sign_document
-from schemas.errors import ConfigurationError, RejectedInput
 from schemas.keys import SigningKey
 
-HELD: Final = "held"
 CHECKPOINTS: Final = "checkpoints"
 KEPT: Final = frozenset({CONTROL, DECISIONS, ACCEPTED, CHECKPOINTS})
 """Topics of which every record is kept for ever: evidence, and what it rests on."""
-
-
-class AlreadyThere(ConfigurationError):
-    """What should be made exists; nothing was changed."""
-
-    code: ClassVar[str] = "already-there"
-
-
-class NotThere(RejectedInput):
-    """What is named does not exist."""
-
-    code: ClassVar[str] = "not-there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,38 +92,49 @@ async def prepare_streams(scheme: SchemeFolder, streams: Streams) -> None:
     topics = (DECISIONS, REVIEW, HELD, QUARANTINE, CHECKPOINTS, ACCEPTED)
     await streams.create_topics({CONTROL: 1, **dict.fromkeys(topics, partitions)}, kept=KEPT)
     await prepare_topic(streams)
+    register = await open_register(scheme, streams)
     draft = PartyDraft(BROKER, scheme.settings.scheme.name, roles=("broker",))
-    await streams.append([_party_document(scheme, draft, scheme.broker_keys)])
-    if scheme.issuer is not None:
-        await scheme.issuer.issue(streams)
+    if BROKER not in register.control.snapshot().rules.parties:
+        with register.transaction() as transaction:
+            keep_party(scheme, transaction, _party(draft, scheme.broker_keys), expected_revision=0)
+    await register.relay()
 
 
-async def add_party(scheme: SchemeFolder, streams: Streams, draft: PartyDraft) -> Party:
+async def add_party(
+    scheme: SchemeFolder, streams: Streams | None, draft: PartyDraft, *, by: str | None = None
+) -> Party:
     """Make keys for an organisation, have the scheme vouch for it, create its topics.
+
+    Where the streams are away its topics are made by the router that hears of it.
 
     Raises:
         AlreadyThere: there is a party of that id, or it is the scheme's own name.
 
     """
-    control = await _control(scheme, streams)
-    if draft.id == SCHEME or draft.id in control.snapshot().rules.parties:
+    register = await open_register(scheme, streams)
+    if draft.id == SCHEME or draft.id in register.control.snapshot().rules.parties:
         raise AlreadyThere(f"party {draft.id} is in the scheme already")
     keys = Keyring.generate()
-    document = _party_document(scheme, draft, keys)
-    partitions = scheme.settings.partitions
-    topics = {EVENTS + draft.id: partitions} if "publisher" in draft.roles else {}
-    if "recipient" in draft.roles:
-        topics[DELIVERIES + draft.id] = partitions
-    await streams.create_topics(topics)
-    scheme.party_store(draft.id).save(draft.id, keys.to_jwks())
-    await streams.append([document])
-    return _party(draft, keys)
+    party = _party(draft, keys)
+    if register.streams is not None:
+        await _create_topics(scheme, register.streams, draft)
+    with register.transaction(by) as transaction:
+        keep_party(scheme, transaction, party, expected_revision=0)
+        # Before the commit: a party without its keys would be of no use to anybody.
+        scheme.party_store(draft.id).save(draft.id, keys.to_jwks())
+    await register.relay()
+    return party
 
 
 async def put_agreement(
-    scheme: SchemeFolder, streams: Streams, agreement: Agreement, *, name: str
+    scheme: SchemeFolder,
+    streams: Streams | None,
+    agreement: Agreement,
+    *,
+    name: str,
+    by: str | None = None,
 ) -> str:
-    """Put a valid agreement on ``control``, with the schemas of the views that it gives.
+    """Put a valid agreement into the register, with the schemas of the views that it gives.
 
     Returns the SHA-256 of its canonical form, which the parties sign.
 
@@ -146,26 +146,34 @@ async def put_agreement(
     problems = [p for p in validate(agreement, scheme.catalogue) if p.severity == "error"]
     if problems:
         raise AgreementInvalid(name, problems)
-    control = await _control(scheme, streams)
+    register = await open_register(scheme, streams)
     sha256 = digest(agreement)
-    if any(
-        version.agreement is not None
-        and (version.agreement.id, version.number) == (agreement.id, agreement.version)
-        and version.sha256 != sha256
-        for version in control.versions()
-    ):
+    place = (agreement.id, agreement.version)
+    texts = {
+        version.sha256
+        for version in register.control.versions()
+        if version.agreement is not None and (version.agreement.id, version.number) == place
+    }
+    if texts - {sha256}:
         raise AlreadyThere(
             f"version {agreement.version} of {agreement.id} exists with another text:"
             f" a change is a new version, so write version {agreement.version + 1}"
         )
-    schemas = missing_schemas(views_of(agreement, scheme.catalogue), control.documents)
-    key = document_key(Kind.AGREEMENT, agreement.id, agreement.version)
-    await streams.append([*schemas, Outgoing(CONTROL, key, canonical_form(agreement))])
+    schemas = missing_schemas(views_of(agreement, scheme.catalogue), register.control.documents)
+    with register.transaction(by) as transaction:
+        if not texts:
+            transaction.put("agreement", *place, to_document(agreement), expected_revision=0)
+        for schema in schemas:
+            transaction.publish(schema.key or b"", schema.value or b"")
+        if not texts:
+            key = document_key(Kind.AGREEMENT, *place)
+            transaction.publish(key, canonical_form(agreement))
+    await register.relay()
     return sha256
 
 
 async def find_agreement(
-    scheme: SchemeFolder, streams: Streams, agreement_id: str, version: int | None
+    scheme: SchemeFolder, streams: Streams | None, agreement_id: str, version: int | None
 ) -> Agreement:
     """Return an agreement of the scheme; without a version the latest.
 
@@ -173,22 +181,14 @@ async def find_agreement(
         NotThere: there is none.
 
     """
-    control = await _control(scheme, streams)
-    found = [
-        known.agreement
-        for known in control.versions()
-        if known.agreement is not None
-        and known.agreement.id == agreement_id
-        and version in (None, known.number)
-    ]
-    if not found:
-        raise NotThere(f"there is no agreement {agreement_id}: see `concordat agreement list`")
-    return max(found, key=lambda agreement: agreement.version)
+    found = (await open_register(scheme, streams)).version(agreement_id, version).agreement
+    assert found is not None  # noqa: S101  a version that is found has its text
+    return found
 
 
-async def standings(scheme: SchemeFolder, streams: Streams) -> list[dict[str, Any]]:
+async def standings(scheme: SchemeFolder, streams: Streams | None) -> list[dict[str, Any]]:
     """Return each agreement with where its parties stand, by id and version."""
-    control = await _control(scheme, streams)
+    register = await open_register(scheme, streams)
     return [
         {
             "agreement": version.agreement.id,
@@ -199,14 +199,14 @@ async def standings(scheme: SchemeFolder, streams: Streams) -> list[dict[str, An
                 party.id: version.standing_of(party.id).value for party in version.agreement.parties
             },
         }
-        for version in control.versions()
+        for version in register.control.versions()
         if version.agreement is not None
     ]
 
 
 async def sign_agreement(  # noqa: PLR0913  who says what of which text, and when
     scheme: SchemeFolder,
-    streams: Streams,
+    streams: Streams | None,
     agreement: Agreement,
     *,
     party: str,
@@ -222,24 +222,30 @@ async def sign_agreement(  # noqa: PLR0913  who says what of which text, and whe
         KeysUnavailable: its keys are not in this folder.
 
     """
-    if party not in {known.id for known in agreement.parties}:
-        raise NotThere(f"{party} is no party of {agreement.id} version {agreement.version}")
-    token = sign(
-        Subject.of(agreement),
-        scheme.party_keys(party).signing[0].to_private_jwk(),
-        type=kind,
-        party=party,
-        signatory=signatory,
-        signed_at=at,
-        reason=reason,
-    )
-    document = Outgoing(
-        CONTROL,
-        document_key(Kind.SIGNATURE, agreement.id, agreement.version, party=party, type=kind.value),
-        json.dumps({"jws": token}).encode(),
-    )
-    await streams.append([document])
+    saying = Saying(kind, party, signatory, at, reason=reason)
+    token = saying.sign(agreement, scheme.party_keys(party).signing[0])
+    await submit(scheme, streams, token, by=signatory.name)
     return digest(agreement)
+
+
+def keep_party(
+    scheme: SchemeFolder, transaction: Transaction, party: Party, *, expected_revision: int
+) -> None:
+    """Put what is said of a party into the store, and have it published with the scheme's word."""
+    body = party.model_dump(mode="json")
+    transaction.put("party", party.id, 1, body, expected_revision=expected_revision)
+    token = sign_document(scheme.scheme_signing_key(), body)
+    key = document_key(Kind.PARTY, party.id, party.revision)
+    transaction.publish(key, json.dumps({"jws": token}).encode())
+
+
+async def _create_topics(scheme: SchemeFolder, streams: Streams, draft: PartyDraft) -> None:
+    partitions = scheme.settings.partitions
+    topics = {EVENTS + draft.id: partitions} if "publisher" in draft.roles else {}
+    if "recipient" in draft.roles:
+        topics[DELIVERIES + draft.id] = partitions
+    with contextlib.suppress(StreamsUnavailable):  # the router that hears of it makes them
+        await streams.create_topics(topics)
 
 
 def _party(draft: PartyDraft, keys: Keyring) -> Party:
@@ -255,19 +261,3 @@ def _party(draft: PartyDraft, keys: Keyring) -> Party:
             "sealing_keys": [key.public.to_jwk() for key in keys.sealing],
         }
     )
-
-
-def _party_document(scheme: SchemeFolder, draft: PartyDraft, keys: Keyring) -> Outgoing:
-    party = _party(draft, keys)
-    token = sign_document(scheme.scheme_signing_key(), party.model_dump(mode="json"))
-    return Outgoing(
-        CONTROL,
-        document_key(Kind.PARTY, party.id, party.revision),
-        json.dumps({"jws": token}).encode(),
-    )
-
-
-async def _control(scheme: SchemeFolder, streams: Streams) -> ControlState:
-    control = scheme.control()
-    await control.load(streams)
-    return control

@@ -48,6 +48,7 @@ class SchemeFolder:
         self.settings = settings
         self.path: Path = settings.dir
         self._party_keys: dict[str, Keyring] = {}
+        self._signing_key: SigningKey | None = None
 
     @cached_property
     def key_store(self) -> KeyStore:
@@ -77,7 +78,9 @@ class SchemeFolder:
 
     def scheme_signing_key(self) -> SigningKey:
         """Return the scheme's private key: to vouch for parties and for ``control`` as a whole."""
-        return SigningKey.from_jwk(self.key_store.load(SCHEME)[0])
+        if self._signing_key is None:
+            self._signing_key = SigningKey.from_jwk(self.key_store.load(SCHEME)[0])
+        return self._signing_key
 
     @cached_property
     def catalogue(self) -> Catalogue:

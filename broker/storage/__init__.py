@@ -19,10 +19,11 @@ from broker.storage.engine import store_exists
 from broker.storage.errors import Conflict, StoreUnavailable, UnusableStore
 from broker.storage.migrating import open_store
 from broker.storage.outbox import MAX_VALUE_BYTES, Outbox, Waiting
-from broker.storage.store import Document, Store, Transaction
+from broker.storage.store import MAX_VERSION, Document, Store, Transaction
 
 __all__ = [
     "MAX_VALUE_BYTES",
+    "MAX_VERSION",
     "Conflict",
     "Document",
     "Outbox",

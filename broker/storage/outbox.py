@@ -51,7 +51,7 @@ class Outbox:
     def __init__(self, connect: _Connecting) -> None:
         self._connect = connect
 
-    def unpublished(self, limit: int = _AT_ONCE) -> list[Waiting]:
+    def unpublished(self, limit: int | None = _AT_ONCE) -> list[Waiting]:
         """Return the oldest records that are not marked as published, oldest first."""
         with self._connect() as connection:
             rows = connection.execute(
@@ -74,12 +74,15 @@ class Outbox:
         wanted = list(numbers)
         if not wanted:
             return
+        now = datetime.now(UTC)
         with self._connect(writing=True) as connection:
-            connection.execute(
-                sa.update(OUTBOX)
-                .where(OUTBOX.c.number.in_(wanted), OUTBOX.c.published_at.is_(None))
-                .values(published_at=datetime.now(UTC))
-            )
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = OUTBOX.c.number.in_(wanted[start : start + _AT_ONCE])
+                connection.execute(
+                    sa.update(OUTBOX)
+                    .where(some, OUTBOX.c.published_at.is_(None))
+                    .values(published_at=now)
+                )
 
     def everything(self) -> Iterator[Waiting]:
         """Return every record there ever was, published or not, oldest first."""

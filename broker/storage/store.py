@@ -19,6 +19,7 @@ from broker.storage.tables import DOCUMENT, REVISION
 from schemas.errors import RejectedInput
 
 _LONGEST_NAME: Final = 1000
+MAX_VERSION: Final = 2**31 - 1  # PostgreSQL's integer
 _INSERT: Final[Mapping[str, Callable[[sa.Table], Any]]] = {
     "sqlite": sqlite.insert,
     "postgresql": postgresql.insert,
@@ -121,6 +122,8 @@ class Transaction:
 
         """
         kind, id = _name(kind), _name(id)  # noqa: A001  as above
+        if not 0 <= version <= MAX_VERSION:
+            raise NotStorable(f"expected a version of 0 to {MAX_VERSION}")
         text = _to_text(body)
         revision = self._next_revision(kind, id, version, expected_revision)
         if revision is None:

@@ -57,7 +57,14 @@ class Town:
     ) -> None:
         """Say something of an agreement for a party."""
         await sign_agreement(
-            self.scheme, self.streams, agreement, party=party, signatory=WHO, at=now(), kind=kind
+            self.scheme,
+            self.streams,
+            agreement,
+            party=party,
+            signatory=WHO,
+            at=now(),
+            kind=kind,
+            reason=None if kind is SignatureType.ACCEPT else "The test's own",
         )
 
     async def publish(self, count: int = 1, *, party: str = COUNCIL) -> None:

@@ -1,0 +1,241 @@
+"""Take a party's statement in: checked as a router will check it, and against its life.
+
+A statement comes as a compact JWS, from a key in this folder or in a file from the
+machine where the party signs (`broker.signature_files`). Routers believe it by its
+signature alone; what is checked here on top keeps an officer from putting on record
+what would have no effect, or not the one meant.
+"""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Final, Literal
+
+from pydantic import ValidationError
+
+from agreements.model import Agreement
+from agreements.signatures import (
+    Invalid,
+    Signatory,
+    SignatureFault,
+    SignatureType,
+    Statement,
+    Subject,
+    check_signature,
+    sign_statement,
+    statement_id,
+)
+from agreements.signed import Version
+from broker.register import NotThere, Register, open_register
+from broker.scheme import SchemeFolder
+from connectors.streams import Streams
+from schemas.control import Kind, document_key
+from schemas.errors import RejectedInput
+from schemas.keys import SigningKey
+
+
+class NotASignature(RejectedInput):
+    """What came is not a statement of the party that it names on a text on record."""
+
+    code: ClassVar[str] = "not-a-signature"
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What a party is about to say of an agreement, and who says it for the party."""
+
+    type: SignatureType
+    party: str
+    signatory: Signatory
+    signed_at: datetime
+    reason: str | None = None
+    effective_at: datetime | None = None
+    lifts: str | None = None
+    held: Literal["release", "purge"] | None = None
+    review_by: datetime | None = None
+
+    def sign(self, agreement: Agreement, key: SigningKey) -> str:
+        """Return the statement as a compact JWS.
+
+        Raises:
+            NotThere: the party is no party of the agreement.
+
+        """
+        check_is_party(agreement, self.party, self.type)
+        return sign_statement(
+            Subject.of(agreement),
+            key.to_private_jwk(),
+            type=self.type,
+            party=self.party,
+            signatory=self.signatory,
+            signed_at=self.signed_at,
+            reason=self.reason,
+            effective_at=self.effective_at,
+            lifts=self.lifts,
+            held=self.held,
+            review_by=self.review_by,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A statement that is on record.
+
+    ``offset`` is its place on ``control``; None while it waits in the store. ``covered`` is
+    whether the scheme has signed that ``control`` is as long as that, so that no router
+    goes by rules without it for longer than the freshness limit.
+    """
+
+    statement: Statement
+    id: str
+    offset: int | None
+    is_covered: bool
+    was_there: bool
+
+
+async def submit(
+    scheme: SchemeFolder, streams: Streams | None, token: str, *, by: str | None = None
+) -> Submitted:
+    """Check a statement, put it on record and publish it. Once is enough: again is harmless.
+
+    Raises:
+        NotASignature: it is not a statement of that party, or not on a text on record.
+        NotThere: there is no such agreement, or the party is none of it.
+        RejectedInput: the agreement's life does not allow it now.
+
+    """
+    register = await open_register(scheme, streams)
+    statement = read_statement(token)
+    version = text_signed(register, statement)
+    check_key(register, statement, token)
+    assert version.agreement is not None  # noqa: S101  a text on record
+    check_is_party(version.agreement, statement.party, statement.type)
+    key, value = record_of(statement, token)
+    was_there = register.holds(key, value)
+    if not was_there:
+        _check_capacity(version.agreement, statement)
+        with register.transaction(by or statement.signatory.name) as transaction:
+            body = {"jws": token, "party": statement.party, "type": statement.type.value}
+            transaction.put(
+                "statement", statement_id(token), statement.version, body, expected_revision=0
+            )
+            transaction.publish(key, value)
+    await register.relay()
+    offset = register.offset_of(key, value)
+    return Submitted(
+        statement, statement_id(token), offset, await register.is_covered(offset), was_there
+    )
+
+
+def read_statement(token: str) -> Statement:
+    """Return what a statement says, before its signature is verified.
+
+    Raises:
+        NotASignature: it is not a statement.
+
+    """
+    try:
+        _, payload, _ = token.split(".")
+        raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        return Statement.model_validate(json.loads(raw))
+    except (ValidationError, ValueError, binascii.Error, RecursionError):
+        raise NotASignature(
+            "this is not a statement on an agreement: expected the whole of what"
+            " `concordat agreement sign` wrote"
+        ) from None
+
+
+def record_of(statement: Statement, token: str) -> tuple[bytes, bytes]:
+    """Return the record key and value of a statement on ``control``."""
+    key = document_key(
+        Kind.SIGNATURE,
+        statement.agreement,
+        statement.version,
+        party=statement.party,
+        type=statement.type.value,
+    )
+    return key, json.dumps({"jws": token}).encode()
+
+
+def text_signed(register: Register, statement: Statement) -> Version:
+    """Return the text on record that a statement is about.
+
+    Raises:
+        NotThere: there is no such version.
+        NotASignature: its text is another than the one that was signed.
+
+    """
+    version = register.version(statement.agreement, statement.version)
+    texts = [
+        one
+        for one in register.control.versions()
+        if one.agreement is not None
+        and (one.agreement.id, one.number) == (statement.agreement, statement.version)
+        and one.sha256 == statement.sha256
+    ]
+    if not texts:
+        raise NotASignature(
+            f"{statement.party} signed another text than version {statement.version} of"
+            f" {statement.agreement} that is on record: signed {statement.sha256}, on record"
+            f" {version.sha256}. Send the party the text on record, and let it sign that"
+        )
+    return texts[0]
+
+
+def check_key(register: Register, statement: Statement, token: str) -> None:
+    """Refuse a statement that its party did not make with a key that the scheme vouches for.
+
+    Raises:
+        NotASignature: so it is; the text says which.
+
+    """
+    party = register.control.snapshot().rules.parties.get(statement.party)
+    if party is None:
+        raise NotASignature(f"{statement.party} is no party of this scheme")
+    subject = Subject(statement.agreement, statement.version, statement.sha256)
+    keys = [dict(key) for key in party.signing_keys]
+    checked = check_signature(token, subject, party=party.id, keys=keys, type=statement.type)
+    if isinstance(checked, Invalid):
+        raise NotASignature(_FAULTS.get(checked.fault, _FAULTS[None]).format(party=party.id))
+
+
+_FAULTS: Final[dict[SignatureFault | None, str]] = {
+    SignatureFault.UNKNOWN_KEY: "this was signed with a key that {party} does not have (any"
+    " more): sign with its present key, or make that known first, with `concordat key rotate`",
+    SignatureFault.BAD_SIGNATURE: "the signature does not verify, so something was changed after"
+    " {party} signed: ask it for the file again",
+    None: "this is not a statement of {party} in the form that counts: ask it for the file again",
+}
+
+
+def check_is_party(agreement: Agreement, party: str, kind: SignatureType) -> None:
+    """Refuse a statement of somebody who has no say in it.
+
+    Raises:
+        NotThere: it is no party of the agreement, nor the one that vouches for it.
+
+    """
+    known = {one.id for one in agreement.parties}
+    if kind is SignatureType.ASSURE and agreement.facilitator is not None:
+        known.add(agreement.facilitator)
+    if party not in known:
+        raise NotThere(
+            f"{party} is no party of {agreement.id} version {agreement.version}:"
+            f" expected one of {', '.join(sorted(known))}"
+        )
+
+
+def _check_capacity(agreement: Agreement, statement: Statement) -> None:
+    wanted = next((p.capacities for p in agreement.parties if p.id == statement.party), ())
+    if (
+        statement.type is SignatureType.ACCEPT
+        and wanted
+        and statement.signatory.capacity not in wanted
+    ):
+        raise NotASignature(
+            f"{agreement.id} wants {statement.party} to sign as {' or '.join(wanted)}, and"
+            f" {statement.signatory.name} signed as {statement.signatory.capacity}, which would"
+            " not count"
+        )
