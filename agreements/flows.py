@@ -84,7 +84,7 @@ class FlowCompiler:
         accepted = {party: window.accepted_from_us(party) for party in pair}
         revoked = [(party, window.revoked_from_us(party)) for party in pair]
         starts_at_us, ends_at_us = _in_force(agreement, pair)
-        suspensions = (one for one in version.suspensions() if one.from_us < one.until_us)
+        suspensions = tuple(one for one in version.suspensions() if one.from_us < one.until_us)
         purpose = next((p for p in agreement.purposes if p.code == flow.purpose), None)
         for event_type in dict.fromkeys(flow.events):
             candidate = Candidate(
@@ -102,7 +102,7 @@ class FlowCompiler:
                 unsigned=tuple(p for p, since in accepted.items() if since == NEVER_US),
                 revocations=tuple(one for one in revoked if one[1] < NEVER_US),
                 revoked_from_us=min(since for _, since in revoked),
-                suspensions=tuple(suspensions),
+                suspensions=suspensions,
                 incomplete=self._incomplete(agreement, version.sha256)[number]
                 + _out_of_place(agreement, publisher, recipient),
                 is_beyond_individual_care=purpose is None or purpose.beyond_individual_care,

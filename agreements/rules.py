@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from agreements.candidates import Candidate, Views
+from agreements.candidates import Candidate, Suspended, Views
 from agreements.documents import Documents, Rejected
 from agreements.flows import FlowCompiler, Placed
 from agreements.signed import Version
@@ -61,6 +61,7 @@ class Rules:
     parties: Mapping[str, Party]
     rejected: tuple[Rejected, ...]
     _index: Mapping[_Place, tuple[Candidate, ...] | _Changing] = field(repr=False)
+    _suspensions: Mapping[str, tuple[Suspended, ...]] = field(repr=False)
     _views: Views = field(repr=False)
     _catalogue: Catalogue = field(repr=False)
 
@@ -79,6 +80,19 @@ class Rules:
         if isinstance(found, tuple):
             return found
         return found.all if at is None else found.at(at)
+
+    def suspensions(self) -> dict[str, Suspended]:
+        """Return every suspension by its id, lifted or not: what was held is settled by it.
+
+        Where versions of one agreement give it different limits, the earliest.
+        """
+        found: dict[str, Suspended] = {}
+        for suspended in self._suspensions.values():
+            for one in suspended:
+                known = found.get(one.id)
+                if known is None or one.hold_until_us < known.hold_until_us:
+                    found[one.id] = one
+        return found
 
     def __iter__(self) -> Iterator[Candidate]:
         """Every candidate there is."""
@@ -135,6 +149,7 @@ class Compiler:
         self._placed: dict[_Place, dict[str, list[Placed]]] = {}
         self._places: dict[str, set[_Place]] = {}
         self._index: dict[_Place, tuple[Candidate, ...] | _Changing] = {}
+        self._suspensions: dict[str, tuple[Suspended, ...]] = {}
 
     def apply(self, documents: ControlDocuments) -> None:
         """Take in new or changed documents; the order inside one call does not matter."""
@@ -176,12 +191,18 @@ class Compiler:
             parties=documents.parties(),
             rejected=documents.rejected(),
             _index=index,
+            _suspensions=self._suspensions.copy(),
             _views=self._views,
             _catalogue=self._catalogue,
         )
 
     def _place(self, agreement: str) -> set[_Place]:
         """Put the candidates of one agreement where they belong; return the places touched."""
+        suspended = [
+            one for version in self._documents.versions(agreement) for one in version.suspensions()
+        ]
+        if suspended:
+            self._suspensions[agreement] = tuple(suspended)
         before = self._places.pop(agreement, set())
         for place in before:
             self._placed[place].pop(agreement, None)
