@@ -36,7 +36,7 @@ PERMIT, DENY, REVIEW, HOLD = b"\x00", b"\x02", b"\x04", b"\x06"
 """The outcomes' places in the schema's enum, zigzag encoded."""
 _OUTCOME_NAMES: Final = {"permit": PERMIT, "deny": DENY, "review": REVIEW, "hold": HOLD}
 _EMPTY: Final = b"\x00"
-_FIRST_DECISION: Final = b"\x00"
+FIRST_DECISION: Final = b"\x00"
 """The null branch of ``settles``."""
 
 
@@ -172,7 +172,7 @@ def event_part(  # noqa: PLR0913, PLR0917  one argument a field, in the schema's
     )
 
 
-def candidates_part(candidates: Sequence[bytes], settles: bytes = _FIRST_DECISION) -> bytes:
+def candidates_part(candidates: Sequence[bytes], settles: bytes = FIRST_DECISION) -> bytes:
     """Encode ``candidates`` and ``settles``, which end the record."""
     if not candidates:
         return _EMPTY + settles

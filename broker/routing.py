@@ -13,7 +13,8 @@ What each event goes through, in this order:
 5. the subject's identifiers;
 6. a decision for every candidate: one flow to one recipient;
 7. for each permit, a view, cut and sealed (what fails here is a refusal to that recipient
-   alone); for each review, a copy for a person;
+   alone); for each review, a copy for a person; for each hold, a copy that waits for the
+   suspension to end (`settling`);
 8. one decision record that tells all of it;
 9. whether it has been accepted before: if so, nothing of all this goes out.
 
@@ -26,18 +27,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
-import cbor2
-
-from agreements.deciding import NO_CANDIDATE, Deny, Permit, Refusal, Review, decide
+from agreements.deciding import NO_CANDIDATE, Deny, Hold, Permit, Refusal, Review, decide
 from agreements.rules import Rules
 from broker.accepted import AcceptedIds, record_of, short_id
 from broker.control import Snapshot
 from broker.delivering import DELIVERIES, Deliveries
+from broker.holding import Copies, pack, place_of
 from broker.keyring import Keyring
 from broker.opening import EVENTS, RECORD_KEY_BYTES, Accepted, InHand, Opening, TooLarge
 from broker.recording import (
+    FIRST_DECISION,
     NO_CLAUSE,
     batch_part,
     candidates_part,
@@ -60,6 +61,8 @@ ROOM_BYTES: Final = 64 * 1024
 """What an event must leave below the streams' limit for a record: a sealed copy is
 larger than what it holds, and so may a view be whose transforms lengthen a value."""
 
+_OUTCOMES: Final = {Deny: "deny", Review: "review", Hold: "hold"}
+
 _TOGETHER: Final = 64
 """Events that are taken through one step before the next: what they hold, some 300 KB,
 stays in a processor's cache as the code does."""
@@ -75,8 +78,8 @@ class Replayed(RejectedInput):
 class Routed:
     """What a batch became: what goes out, the short ids of what was accepted, and counts.
 
-    ``tally`` has ``accepted``, ``permit``, ``deny:<reason>``, ``review:<reason>``
-    (one for each candidate) and ``quarantine:<reason>``.
+    ``tally`` has ``accepted``, ``permit``, ``deny:<reason>``, ``review:<reason>``,
+    ``hold:<reason>`` (one for each candidate) and ``quarantine:<reason>``.
     """
 
     outgoing: list[Outgoing] = field(default_factory=list)
@@ -102,6 +105,7 @@ class Router:
         self._opening = Opening(keys, catalogue, most_bytes=self._most_bytes)
         self._deliveries = Deliveries(keys)
         self._own = Sealer(keys.signing[0], BROKER, keys.sealing[0].public)
+        self.copies = Copies(keys, self._own)
         self._rules: Rules | None = None
 
     def route(
@@ -116,11 +120,7 @@ class Router:
         self.take(snapshot.rules)
         self._opening.begin(batch.topic, at_us=at_ms * 1000, partitions=partitions)
         routed = Routed()
-        context = _Context(
-            snapshot.rules,
-            at_ms * 1000,
-            batch_part(batch.topic, batch.partition, decided_at_ms=at_ms, rules=snapshot.position),
-        )
+        context = Context.of(batch.topic, batch.partition, snapshot, at_ms=at_ms)
         for start in range(0, len(batch.records), _TOGETHER):
             self._route(batch.records[start : start + _TOGETHER], context, routed)
         routed.tally["accepted"] += len(routed.accepted)
@@ -144,14 +144,14 @@ class Router:
         """
         return self._opening.open(record, at_us=at_us)
 
-    def _route(self, records: Sequence[Record], context: "_Context", routed: Routed) -> None:
+    def _route(self, records: Sequence[Record], context: "Context", routed: Routed) -> None:
         """Take a few events through all steps, then in their order to where they go."""
         events = [InHand(record) for record in records]
         left = events
         for step in (
             *self._opening.steps,
             partial(_decide, context=context),
-            self._deliver,
+            partial(self._deliver, context=context),
             partial(self._record, context=context),
         ):
             left = _taken(left, step)
@@ -167,11 +167,19 @@ class Router:
                         tally[outcome] += 1
                     continue
                 code = Replayed.code
-            routed.outgoing.append(self._quarantine(event.record, code))
+            routed.outgoing.append(self.quarantine(event.record, code))
             tally[f"quarantine:{code}"] += 1
 
-    def _deliver(self, event: InHand) -> None:
-        """Make deliveries and reviews of the decisions, and what evidence tells of each."""
+    def conclude(self, event: InHand, context: "Context", *, settles: bytes, nobody: bytes) -> None:
+        """Make what goes out of decisions that settle a hold, and the record that says so.
+
+        ``nobody`` is the clause to name where there is no candidate any more.
+        """
+        self._deliver(event, context=context, nobody=nobody)
+        self._record(event, context=context, settles=settles)
+
+    def _deliver(self, event: InHand, *, context: "Context", nobody: bytes = NO_CLAUSE) -> None:
+        """Make deliveries, reviews and holds of the decisions, and what evidence tells of each."""
         event.outgoing, event.told, event.outcomes = [], [], []
         for decision in event.decisions:
             if isinstance(decision, Permit):
@@ -185,21 +193,23 @@ class Router:
                     refusal = Deny(
                         decision.candidate, Refusal.DECIDING_FAILED, type(error).__name__
                     )
-                    self._refuse(refusal, event.told, event.outcomes)
+                    self._refuse(refusal, event, nobody)
                     continue
                 event.outgoing.append(delivery)
                 event.told.append(part)
                 event.outcomes.append("permit")
                 continue
-            if isinstance(decision, Review):
-                waiting = self._to_review(event.record, event.envelope, decision)
+            if not isinstance(decision, Deny):
+                waiting = self._waiting(event, decision, at_us=context.at_us)
                 self._check_size(waiting)
                 event.outgoing.append(waiting)
-            self._refuse(decision, event.told, event.outcomes)
+            self._refuse(decision, event, nobody)
         if not event.decisions:
-            self._refuse(NO_CANDIDATE, event.told, event.outcomes)
+            self._refuse(NO_CANDIDATE, event, nobody)
 
-    def _record(self, event: InHand, *, context: "_Context") -> None:
+    def _record(
+        self, event: InHand, *, context: "Context", settles: bytes = FIRST_DECISION
+    ) -> None:
         """Write the decision record."""
         record, envelope, verified, opened = (
             event.record, event.envelope, event.verified, event.opened,
@@ -217,7 +227,7 @@ class Router:
                     verified.leaf,
                     opened.subjects,
                 ),
-                candidates_part(event.told),
+                candidates_part(event.told, settles),
             )
         )
         decided = Outgoing(DECISIONS, record.key, value)
@@ -228,21 +238,24 @@ class Router:
         if out.value is not None and len(out.value) > self._most_outgoing_bytes:
             raise TooLarge("expected what goes out below the streams' limit for a record")
 
-    def _refuse(self, decision: Deny | Review, told: list[bytes], outcomes: list[str]) -> None:
+    def _refuse(self, decision: Deny | Review | Hold, event: InHand, nobody: bytes) -> None:
         candidate = decision.candidate
-        clause = NO_CLAUSE if candidate is None else self._deliveries.clause(candidate)
-        if isinstance(decision, Review):
-            outcome, withheld = "review", decision.withheld
-        else:
-            outcome, withheld = "deny", ()
-        outcomes.append(f"{outcome}:{decision.reason}")
-        told.append(refused(outcome, decision.reason, decision.detail, clause, withheld))
+        clause = nobody if candidate is None else self._deliveries.clause(candidate)
+        withheld = decision.withheld if isinstance(decision, Review) else ()
+        outcome = _OUTCOMES[type(decision)]
+        event.outcomes.append(f"{outcome}:{decision.reason}")
+        event.told.append(refused(outcome, decision.reason, decision.detail, clause, withheld))
+
+    def _waiting(self, event: InHand, decision: Review | Hold, *, at_us: int) -> Outgoing:
+        if isinstance(decision, Hold):
+            return self.copies.of(event.record, event.envelope, decision, at_us=at_us)
+        return self._to_review(event.record, event.envelope, decision)
 
     def _to_review(self, record: Record, envelope: Envelope, decision: Review) -> Outgoing:
         """Put the event before a person, sealed to the broker, with what it waits for."""
         candidate = decision.candidate
         headers = [
-            ("place", _place(record).encode()),
+            ("place", place_of(record).encode()),
             ("event", envelope.id.encode()),
             ("recipient", candidate.recipient.encode()),
             ("agreement", candidate.agreement_id.encode()),
@@ -253,13 +266,13 @@ class Router:
         ]
         return Outgoing(REVIEW, record.key, self._seal_copy(REVIEW, record), headers)
 
-    def _quarantine(self, record: Record, code: str) -> Outgoing:
+    def quarantine(self, record: Record, code: str) -> Outgoing:
         """Keep what could not be accepted, whole and sealed; nothing of it is in clear.
 
         The headers of a hostile record may hold anything, so they are inside the seal.
         What is too large for a copy is kept by its place alone.
         """
-        place = _place(record)
+        place = place_of(record)
         # Whatever stands in a key that is not of ours: a plain hash of it could be guessed.
         key = hmac.digest(self._quarantine_key, record.key or place.encode(), "sha256")
         key = key[:RECORD_KEY_BYTES]
@@ -270,20 +283,23 @@ class Router:
         )
 
     def _seal_copy(self, topic: str, record: Record) -> bytes:
-        binding = Binding(BROKER, topic, _place(record), "", "")
-        copy = cbor2.dumps(
-            [record.timestamp_ms, record.key, record.value, [list(pair) for pair in record.headers]]
-        )
-        return self._own.seal(copy, binding.to_aad())
+        binding = Binding(BROKER, topic, place_of(record), "", "")
+        return self._own.seal(pack(record), binding.to_aad())
 
 
 @dataclass(frozen=True, slots=True)
-class _Context:
+class Context:
     """What all records of a batch are routed under."""
 
     rules: Rules
     at_us: int
     batch_part: bytes
+
+    @classmethod
+    def of(cls, topic: str, partition: int, snapshot: Snapshot, *, at_ms: int) -> Self:
+        """Return the context of events that lie there and are decided at this time."""
+        part = batch_part(topic, partition, decided_at_ms=at_ms, rules=snapshot.position)
+        return cls(snapshot.rules, at_ms * 1000, part)
 
 
 def _taken(events: list[InHand], step: Callable[[InHand], None]) -> list[InHand]:
@@ -294,13 +310,13 @@ def _taken(events: list[InHand], step: Callable[[InHand], None]) -> list[InHand]
             step(event)
         except Exception as error:  # noqa: BLE001  whatever a record triggers, the stream goes on
             # Not the error itself: it would keep every frame that it came through.
-            event.code = _code_of(error)
+            event.code = code_of(error)
         else:
             left.append(event)
     return left
 
 
-def _decide(event: InHand, *, context: _Context) -> None:
+def _decide(event: InHand, *, context: Context) -> None:
     """Decide for every candidate."""
     opened, at_us = event.opened, context.at_us
     event.decisions = [
@@ -309,12 +325,8 @@ def _decide(event: InHand, *, context: _Context) -> None:
     ]
 
 
-def _code_of(error: Exception) -> str:
+def code_of(error: Exception) -> str:
     return error.code if isinstance(error, RejectedInput) else f"unexpected-{type(error).__name__}"
-
-
-def _place(record: Record) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 def _size(record: Record) -> int:

@@ -14,7 +14,7 @@ import contextlib
 import gc
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -22,14 +22,20 @@ import structlog
 from broker.accepted import TOPIC as ACCEPTED
 from broker.control import ControlState, Snapshot
 from broker.freshness import Freshness, StaleRules, to_json
+from broker.holding import HELD
 from broker.issuing import LONGEST_PAUSE_SECONDS, Issuer, hearing, prepare_topic
 from broker.routing import DELIVERIES, EVENTS, Routed, Router
 from broker.schemas_on_control import missing_schemas
+from broker.settlement import Settlement
+from broker.settling import Settler
 from connectors.streams import Batch, Group, NotCommitted, Streams, StreamsUnavailable
 from schemas.errors import ConfigurationError
 
 IDLE_SECONDS = 0.25
 """How long a read waits before the loop looks at the parties and at the stop signal."""
+
+_STOP_SECONDS = 5.0
+"""What goes on beside routing may take so long to end by itself."""
 
 _STATEMENTS_IN_AGE = 5
 """Freshness statements within the time for which one counts: some may be missed."""
@@ -83,6 +89,14 @@ class RouterService:
         self._failure: BaseException | None = None
         self._followers: tuple[asyncio.Task[None], ...] = ()
         self.tally: Counter[str] = Counter()
+        self._settlement = Settlement(
+            streams,
+            Settler(router),
+            control,
+            is_fresh=self._is_fresh,
+            tally=self.tally,
+            session_seconds=session_seconds,
+        )
 
     def stop(self) -> None:
         """End after the batches in hand are committed."""
@@ -99,16 +113,22 @@ class RouterService:
         async with contextlib.AsyncExitStack() as stack:
             following = await stack.enter_async_context(self._control.following(self._streams))
             await prepare_topic(self._streams)
+            await self._streams.create_topics({HELD: self._partitions})
             if self._issuer is not None and until_idle:
                 await self._issuer.issue(self._streams)
             elif self._issuer is not None:
-                await stack.enter_async_context(self._issuing(self._issuer))
+                await stack.enter_async_context(self._beside(self._issue(self._issuer)))
             heard = await stack.enter_async_context(hearing(self._streams, self._freshness))
             self._followers = (following, heard)
             calm_the_collector()
             await self._publish_schemas()
             log.info("router at work", group=self._group_name)
-            await self._work(until_idle=until_idle)
+            if until_idle:
+                await self._work(until_idle=True)
+                await self._settlement.settle()
+            else:
+                async with self._beside(self._settlement.keep_on(self._stopping)):
+                    await self._work(until_idle=False)
 
     async def _work(self, *, until_idle: bool) -> None:
         while not self._stopping.is_set():
@@ -175,15 +195,22 @@ class RouterService:
     def _told(self) -> dict[str, Any]:
         return to_json(self._freshness, _now_ms())
 
-    @contextlib.asynccontextmanager
-    async def _issuing(self, issuer: Issuer) -> AsyncIterator[None]:
+    async def _issue(self, issuer: Issuer) -> None:
         every = min(LONGEST_PAUSE_SECONDS, self._freshness.max_age_ms / 1000 / _STATEMENTS_IN_AGE)
-        async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(issuer.keep_on(self._streams, self._stopping, every=every))
-            try:
-                yield
-            finally:
-                task.cancel()
+        await issuer.keep_on(self._streams, self._stopping, every=every)
+
+    @contextlib.asynccontextmanager
+    async def _beside(self, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Do something beside routing, until that ends; if it fails, routing fails."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            await asyncio.wait({task}, timeout=_STOP_SECONDS)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _take_on(self, group: Group, topics: list[str]) -> list[str]:
         """Hear the publishers that have joined; while the streams are away, at the next turn."""
@@ -212,9 +239,9 @@ class RouterService:
         task = asyncio.create_task(self._commit(group, batch, routed))
         self._commits.add(task)
         self._latest[place] = task
-        task.add_done_callback(self._committed)
+        task.add_done_callback(self._ended)
 
-    def _committed(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         self._commits.discard(task)
         if not task.cancelled():
             self._failure = self._failure or task.exception()

@@ -1,0 +1,172 @@
+"""Settle what was held once its suspension has ended: the loop around `settling`.
+
+Every router process follows ``held`` and keeps, for each suspension, only how far its
+records lie. When one has ended and its group ``settle.<suspension id>`` has not come so
+far, the process joins that group and settles: the group's offset moves in the
+transaction that holds what came of the records, so each is settled exactly once,
+whoever dies meanwhile. A record that a slower router appends after a resume lies
+beyond what the group has committed, so it is found and settled like the others.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from agreements.candidates import Suspended
+from broker.accepted import TOPIC as ACCEPTED
+from broker.control import ControlState
+from broker.holding import HELD, Waiting
+from broker.settling import Settler
+from connectors.streams import Batch, Group, NotCommitted, Streams, StreamsUnavailable
+
+LOOK_SECONDS: Final = 0.25
+"""How often it is looked whether a suspension has ended."""
+_RETRY_SECONDS: Final = 1.0
+_MOST_RECORDS: Final = 500
+"""Of one transaction: routing has its turn between two."""
+
+log = structlog.get_logger()
+
+
+def group_of(suspension: str) -> str:
+    """Return the group that settles what a suspension held."""
+    return f"settle.{suspension}"
+
+
+class Settlement:
+    """One process's part in settling what is held, on whichever streams."""
+
+    def __init__(  # noqa: PLR0913  the parts it is made of, by name
+        self,
+        streams: Streams,
+        settler: Settler,
+        control: ControlState,
+        *,
+        is_fresh: Callable[[], bool],
+        tally: Counter[str],
+        session_seconds: float = 10.0,
+    ) -> None:
+        self._streams = streams
+        self._settler = settler
+        self._control = control
+        self._is_fresh = is_fresh
+        self._session_seconds = session_seconds
+        self._waiting = Waiting()
+        self._read: dict[int, int] = {}
+        self._done: dict[str, Mapping[int, int]] = {}
+        self._counts: Mapping[str, int] = {}
+        self._tally = tally
+
+    async def keep_on(self, stopping: asyncio.Event) -> None:
+        """Settle whatever ends until stopped; while the streams are away, wait for them."""
+        following = asyncio.create_task(self._follow(), name="follow-held")
+        try:
+            while not stopping.is_set():
+                pause = LOOK_SECONDS
+                try:
+                    await self._settle_due(stopping)
+                except StreamsUnavailable as error:
+                    log.warning("what is held has to wait", code=error.code)
+                    pause = _RETRY_SECONDS
+                if following.done():
+                    following.result()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), pause)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def settle(self) -> None:
+        """Settle all that has ended by now, and return when it is done."""
+        for partition in range((await self._streams.topics())[HELD]):
+            start = self._read.get(partition, 0)
+            async for record in self._streams.read(HELD, partition=partition, start=start):
+                self._read[partition] = record.offset + 1
+                self._waiting.add(record)
+        await self._settle_due(asyncio.Event())
+
+    async def _follow(self) -> None:
+        async for record in self._streams.read(HELD, follow=True):
+            self._waiting.add(record)
+
+    async def _settle_due(self, stopping: asyncio.Event) -> None:
+        for suspension in self._due():
+            if stopping.is_set() or not self._is_fresh():
+                return
+            if not await self._is_done(suspension):
+                await self._settle(suspension, stopping)
+
+    def _due(self) -> dict[str, dict[int, int]]:
+        """Return what may have to be settled now, with the last offset of each partition."""
+        lifted = {name: one.until_us for name, one in self._suspensions().items()}
+        due = self._waiting.due(lifted, time.time_ns() // 1000)
+        return {
+            suspension: last
+            for suspension, last in due.items()
+            if not _is_past(self._done.get(suspension, {}), last)
+        }
+
+    def _suspensions(self) -> Mapping[str, Suspended]:
+        return self._control.snapshot().rules.suspensions()
+
+    async def _is_done(self, suspension: str) -> bool:
+        """Whether everything that is due under a suspension has been settled."""
+        done = await self._streams.committed(group_of(suspension), HELD)
+        self._done[suspension] = done
+        return suspension not in self._due()
+
+    async def _settle(self, suspension: str, stopping: asyncio.Event) -> None:
+        log.info("settling what was held", suspension=suspension)
+        self._counts = await self._streams.topics()
+        async with self._streams.group(
+            group_of(suspension),
+            [HELD],
+            max_records=_MOST_RECORDS,
+            on_assigned=self._on_assigned,
+            session_timeout=self._session_seconds,
+        ) as group:
+            while not stopping.is_set() and self._is_fresh():
+                batch = await group.next(LOOK_SECONDS)
+                if batch is not None:
+                    await self._settle_batch(group, batch, suspension)
+                if await self._is_done(suspension):
+                    return
+
+    async def _settle_batch(self, group: Group, batch: Batch, suspension: str) -> None:
+        settled = self._settler.settle(
+            batch,
+            suspension,
+            self._control.snapshot(),
+            at_ms=time.time_ns() // 1_000_000,
+            partitions=self._counts[HELD],
+        )
+        try:
+            await group.commit(batch, settled.outgoing)
+        except NotCommitted as error:
+            self._settler.accepted.release(settled.accepted)
+            log.warning("batch dropped", code=error.code, topic=batch.topic)
+            # Its answer may have been lost only: what was taken after all is read back.
+            await self._on_assigned(batch.topic, batch.partition)
+            return
+        except BaseException:
+            self._settler.accepted.release(settled.accepted)
+            raise
+        self._settler.accepted.forget_oldest()
+        self._tally.update(settled.tally)
+        if settled.tally:
+            counts = dict(sorted(settled.tally.items()))
+            log.info("settled", suspension=suspension, partition=batch.partition, **counts)
+
+    async def _on_assigned(self, topic: str, partition: int) -> None:
+        await self._settler.accepted.load(
+            self._streams, topic, partition, partitions=self._counts[ACCEPTED]
+        )
+
+
+def _is_past(done: Mapping[int, int], last: Mapping[int, int]) -> bool:
+    return all(done.get(partition, 0) > offset for partition, offset in last.items())
