@@ -7,7 +7,7 @@ integers is all that deciding does with them.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from agreements.conditions import Clause, compile_conditions
@@ -27,6 +27,11 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 def to_us(moment: datetime) -> int:
     """Return an aware time as microseconds since the epoch."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def midnight_us(day: date) -> int:
+    """Return the moment that a day begins with, UTC, in microseconds since the epoch."""
+    return to_us(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def from_us(moment_us: int) -> datetime:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from agreements.candidates import NEVER_US, Candidate, Periods, Views, to_us
+from agreements.candidates import NEVER_US, Candidate, Periods, Views, midnight_us
 from agreements.checking import ALL_TESTS, with_open_tests
 from agreements.law import flow_faults
 from agreements.model import Agreement, Flow
@@ -83,7 +83,7 @@ class FlowCompiler:
         publisher, recipient = pair
         accepted = {party: window.accepted_from_us(party) for party in pair}
         revoked = [(party, window.revoked_from_us(party)) for party in pair]
-        starts_at_us, ends_at_us = _in_force(agreement, pair)
+        starts_at_us, ends_at_us = window.runs_us
         suspensions = tuple(one for one in version.suspensions() if one.from_us < one.until_us)
         purpose = next((p for p in agreement.purposes if p.code == flow.purpose), None)
         for event_type in dict.fromkeys(flow.events):
@@ -153,26 +153,10 @@ def _assured(party: Party | None, kind: str) -> Periods:
     """Return when a party holds an assurance: whole days, the last one included."""
     held = () if party is None else party.assurances
     return tuple(
-        (_midnight_us(one.valid_from), _midnight_us(one.valid_until) + _DAY_US)
+        (midnight_us(one.valid_from), midnight_us(one.valid_until) + _DAY_US)
         for one in held
         if one.kind == kind
     )
-
-
-def _in_force(agreement: Agreement, pair: tuple[str, str]) -> tuple[int, int]:
-    """Return from when until when the text runs for a pair: who joins late or leaves early."""
-    roles = [role for role in agreement.parties if role.id in pair]
-    joined = (_midnight_us(role.joined_on) for role in roles if role.joined_on is not None)
-    left = (_midnight_us(role.left_on) for role in roles if role.left_on is not None)
-    return (
-        max([to_us(agreement.effective.starts_at), *joined]),
-        min([to_us(agreement.effective.ends_at), *left]),
-    )
-
-
-def _midnight_us(day: date) -> int:
-    """Return the moment that a day begins with, UTC."""
-    return to_us(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def _refreshed(placed: Placed, documents: "Documents") -> Placed:

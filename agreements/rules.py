@@ -152,7 +152,12 @@ class Compiler:
         self._suspensions: dict[str, tuple[Suspended, ...]] = {}
 
     def apply(self, documents: ControlDocuments) -> None:
-        """Take in new or changed documents; the order inside one call does not matter."""
+        """Take in new or changed documents, in the order of the topic.
+
+        The order matters for keys alone: what comes with a key that is retired or stolen
+        does not count, what was there before does (`agreements.party_keys`). The same
+        documents in the same order give the same rules, at once or one by one.
+        """
         for key, value in documents.items():
             self._documents.put(key, value)
 

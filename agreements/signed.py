@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from agreements.candidates import NEVER_US, Suspended, to_us
+from agreements.candidates import NEVER_US, Suspended, midnight_us, to_us
 from agreements.comparing import only_narrows
 from agreements.model import Agreement
 from agreements.signatures import SignatureType, Standing, Statement, standing
@@ -201,6 +201,20 @@ class Window:
         if not self._is_inherited(party) or self.version.accepted_from_us(party) < NEVER_US:
             return own
         return min(own, *(base.revoked_from_us(party) for base in self.bases))
+
+    @property
+    def runs_us(self) -> tuple[int, int]:
+        """From when until when the text runs for the pair: who joins late or leaves early."""
+        text = self.version.agreement
+        if text is None:
+            return NEVER_US, NEVER_US
+        roles = [role for role in text.parties if role.id in self.pair]
+        joined = [midnight_us(role.joined_on) for role in roles if role.joined_on is not None]
+        left = [midnight_us(role.left_on) for role in roles if role.left_on is not None]
+        return (
+            max([to_us(text.effective.starts_at), *joined]),
+            min([to_us(text.effective.ends_at), *left]),
+        )
 
     def _is_inherited(self, party: str) -> bool:
         """Whether what the party said of the bases stands for what it has not said of this."""
