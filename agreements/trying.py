@@ -107,7 +107,9 @@ def _tried(candidate: Candidate) -> Tried:
             starts_at_us=BEFORE_ALL_US,
             ends_at_us=NEVER_US,
             unsigned=(),
-            revoked_by=(),
+            revocations=(),
+            revoked_from_us=NEVER_US,
+            suspensions=(),
             tests=ALL_TESTS,
         )
     )
