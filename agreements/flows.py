@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from agreements.candidates import NEVER_US, Candidate, Periods, Views, midnight_us
+from agreements.candidates import NEVER_US, Candidate, Periods, Suspended, Views, midnight_us
 from agreements.checking import ALL_TESTS, with_open_tests
+from agreements.comparing import Narrowing
 from agreements.law import flow_faults
 from agreements.model import Agreement, Flow
 from agreements.signed import Version, Window, windows
@@ -40,6 +41,7 @@ class FlowCompiler:
         self._views = views
         self._pseudonym_key = pseudonym_key
         self._faults: dict[str, tuple[tuple[str, ...], ...]] = {}
+        self._narrowings: dict[tuple[str, str], Narrowing] = {}
         self._made: dict[str, tuple[list[Version], list[Placed]]] = {}
 
     def candidates(self, agreement: str, documents: "Documents") -> list[Placed]:
@@ -60,31 +62,42 @@ class FlowCompiler:
         for version in versions:
             if version.agreement is None:
                 continue
+            suspensions = tuple(s for s in version.suspensions() if s.from_us < s.until_us)
             for number, flow in enumerate(version.agreement.flows):
                 for publisher, recipient in _pairs(flow):
                     pair = (publisher, recipient)
                     if pair not in pairs:
-                        pairs[pair] = windows(versions, publisher, recipient)
+                        pairs[pair] = windows(versions, publisher, recipient, narrows=self._narrows)
                     for window in pairs[pair]:
                         if window.version is version:
-                            found.extend(self._placed(window, number, pair, documents))
+                            found += self._placed(window, number, suspensions, documents)
         return found
+
+    def _narrows(self, old: Version, new: Version, publisher: str, recipient: str) -> bool:
+        """Whether one party alone may put a text in the place of another; compared once."""
+        if old.agreement is None or new.agreement is None:
+            return False
+        texts = (old.sha256, new.sha256)
+        if texts not in self._narrowings:
+            self._narrowings[texts] = Narrowing(
+                old.agreement, new.agreement, catalogue=self._catalogue
+            )
+        return self._narrowings[texts].holds_for(publisher, recipient)
 
     def _placed(
         self,
         window: Window,
         number: int,
-        pair: tuple[str, str],
+        suspensions: tuple[Suspended, ...],
         documents: "Documents",
     ) -> Iterator[Placed]:
         version, agreement = window.version, window.version.agreement
         assert agreement is not None  # noqa: S101  for the type checker: the caller skips those
         flow = agreement.flows[number]
-        publisher, recipient = pair
+        publisher, recipient = pair = window.pair
         accepted = {party: window.accepted_from_us(party) for party in pair}
         revoked = [(party, window.revoked_from_us(party)) for party in pair]
         starts_at_us, ends_at_us = window.runs_us
-        suspensions = tuple(one for one in version.suspensions() if one.from_us < one.until_us)
         purpose = next((p for p in agreement.purposes if p.code == flow.purpose), None)
         for event_type in dict.fromkeys(flow.events):
             candidate = Candidate(

@@ -14,7 +14,7 @@ Revoking, rejecting, suspending and superseding also count under a key that the 
 before: a stop stays a stop.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -23,6 +23,9 @@ from agreements.comparing import only_narrows
 from agreements.model import Agreement
 from agreements.signatures import SignatureType, Standing, Statement, standing
 from agreements.values import to_duration
+
+Narrows = Callable[["Version", "Version", str, str], bool]
+"""Whether the second text only takes away from what the publisher shares with the recipient."""
 
 BEFORE_ALL_US = -(2**63)
 """Earlier than any time."""
@@ -229,7 +232,23 @@ class Window:
         return any(base.revoked_from_us(party) < NEVER_US for base in self.bases)
 
 
-def windows(versions: Iterable[Version], publisher: str, recipient: str) -> list[Window]:
+def by_comparing(old: Version, new: Version, publisher: str, recipient: str) -> bool:
+    """Compare two texts each time; `agreements.flows` remembers."""
+    before, after = old.agreement, new.agreement
+    return (
+        before is not None
+        and after is not None
+        and only_narrows(before, after, publisher, recipient)
+    )
+
+
+def windows(
+    versions: Iterable[Version],
+    publisher: str,
+    recipient: str,
+    *,
+    narrows: Narrows = by_comparing,
+) -> list[Window]:
     """Return the versions that a pair runs under, one after the other in time.
 
     When the pair has accepted none in common it is the highest there is, which the
@@ -240,7 +259,7 @@ def windows(versions: Iterable[Version], publisher: str, recipient: str) -> list
     newest: Version | None = None
     for texts in _by_number(versions):
         newest = next((text for text in reversed(texts) if text.agreement), newest)
-        found = _begins(texts, begun, pair)
+        found = _begins(texts, begun, pair, narrows)
         if found is not None:
             begun.append(found)
     if not begun:
@@ -253,18 +272,22 @@ def windows(versions: Iterable[Version], publisher: str, recipient: str) -> list
     ]
 
 
-def _begins(texts: list[Version], begun: list[Window], pair: tuple[str, str]) -> Window | None:
+def _begins(
+    texts: list[Version], begun: list[Window], pair: tuple[str, str], narrows: Narrows
+) -> Window | None:
     """Return the text under one number that takes over for the pair, and when; the newest such."""
     common = [text for text in texts if text.takes_over_us(*pair) < NEVER_US]
     both = Window(common[-1], pair, common[-1].takes_over_us(*pair)) if common else None
     for text in reversed(common[-1:] or texts):
-        alone = _narrows(text, begun, pair)
+        alone = _by_one(text, begun, pair, narrows)
         if alone is not None and (both is None or alone.from_us < both.from_us):
             return alone
     return both
 
 
-def _narrows(text: Version, begun: list[Window], pair: tuple[str, str]) -> Window | None:
+def _by_one(
+    text: Version, begun: list[Window], pair: tuple[str, str], narrows: Narrows
+) -> Window | None:
     """Return when a text takes over that one of the two accepted, because it only narrows.
 
     It has to narrow what the pair runs under then, and whatever of a lower number would
@@ -277,12 +300,8 @@ def _narrows(text: Version, begun: list[Window], pair: tuple[str, str]) -> Windo
     bases = tuple(
         window for window in _ended(begun) if max(from_us, window.from_us) < window.until_us
     )
-    if not bases:
+    if not bases or not all(narrows(base.version, text, *pair) for base in bases):
         return None
-    for base in bases:
-        before = base.version.agreement
-        if before is None or not only_narrows(before, text.agreement, *pair):
-            return None
     return Window(text, pair, max(from_us, min(base.from_us for base in bases)), bases=bases)
 
 

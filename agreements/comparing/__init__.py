@@ -17,7 +17,7 @@ from agreements.comparing.weighing import NARROWS
 from agreements.model import Agreement
 from schemas.catalogue import Catalogue, shipped
 
-__all__ = ["Change", "Comparison", "compare", "only_narrows"]
+__all__ = ["Change", "Comparison", "Narrowing", "compare", "only_narrows"]
 
 
 def compare(old: Agreement, new: Agreement, *, catalogue: Catalogue | None = None) -> Comparison:
@@ -47,16 +47,32 @@ def only_narrows(
     stricter and a text that is reworded need both. False when unsure, and when an event
     type of a flow of theirs is not in the ``catalogue`` (by default those that ship).
     """
-    known = shipped() if catalogue is None else catalogue
-    if old.id != new.id or new.version <= old.version:
-        return False
-    if not all(name in known for name in _events(old, publisher, recipient)):
-        return False
-    return all(
-        change.is_formal or (change.effect is NARROWS and change.runs)
-        for change in compare(old, new, catalogue=known).all
-        if change.concerns(publisher, recipient)
-    )
+    return Narrowing(old, new, catalogue=catalogue).holds_for(publisher, recipient)
+
+
+class Narrowing:
+    """`only_narrows` for any pair of two versions, which are compared once."""
+
+    def __init__(
+        self, old: Agreement, new: Agreement, *, catalogue: Catalogue | None = None
+    ) -> None:
+        self._old = old
+        self._known = shipped() if catalogue is None else catalogue
+        self._is_next = old.id == new.id and old.version < new.version
+        changes = compare(old, new, catalogue=self._known).all if self._is_next else ()
+        self._more = [
+            change
+            for change in changes
+            if not (change.is_formal or (change.effect is NARROWS and change.runs))
+        ]
+
+    def holds_for(self, publisher: str, recipient: str) -> bool:
+        """Whether what the two share only becomes less."""
+        return (
+            self._is_next
+            and all(name in self._known for name in _events(self._old, publisher, recipient))
+            and not any(change.concerns(publisher, recipient) for change in self._more)
+        )
 
 
 def _events(agreement: Agreement, publisher: str, recipient: str) -> Iterator[str]:
