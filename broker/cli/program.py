@@ -22,6 +22,7 @@ from broker.cli import (
     explain,
     scheme,
     service,
+    templates,
 )
 from schemas.errors import ConcordatError
 
@@ -38,6 +39,7 @@ for part in (
     agreements,
     agreement_checking,
     agreement_trying,
+    templates,
     edge,
     service,
     explain,

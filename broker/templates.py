@@ -1,0 +1,217 @@
+"""The templates at hand: those of the product, and those of a scheme's register.
+
+A folder without a scheme has the product's only, so a template can be read and adopted
+before there is anything else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from agreements.law import validate
+from agreements.model import Agreement
+from agreements.problems import Problem, nearest
+from agreements.reading import read_with_source
+from agreements.templates.filling import BindingsInvalid, bind
+from agreements.templates.library import shipped_templates
+from agreements.templates.life import Standing, TemplateState
+from agreements.templates.model import LICENCE_TEXT, Bound, Template
+from agreements.templates.reading import read_bindings, read_template
+from agreements.templates.writing import agreement_text
+from broker.settings import FILE_NAME
+from schemas.catalogue import shipped
+from schemas.errors import RejectedInput
+
+if TYPE_CHECKING:
+    from broker.scheme import SchemeFolder
+
+SHIPPED: Final = "shipped"
+"""The state of a template of the product: nobody in the scheme has assured it."""
+TEMPLATE: Final = "template"
+COMMENT: Final = "comment"
+
+
+class UnknownTemplate(RejectedInput):
+    """No template of that name or version is here, or it may not be adopted."""
+
+    code = "unknown-template"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A version of a template: where it stands, at which revision, and what was said of it."""
+
+    template: Template
+    standing: Standing | None = None
+    revision: int = 0
+    comments: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def state(self) -> str:
+        """Where it stands, or ``shipped``."""
+        return SHIPPED if self.standing is None else self.standing.state.value
+
+    @property
+    def may_be_adopted(self) -> bool:
+        """Whether local agreements may be made of it."""
+        return self.standing is None or self.standing.state is TemplateState.PUBLISHED
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry without its text."""
+        document = self.template.document
+        life = (
+            {"state": SHIPPED, "author": document.author, "assured_by": None, "steps": []}
+            if self.standing is None
+            else self.standing.to_json()
+        )
+        return {
+            "name": self.template.name,
+            "uri": self.template.uri,
+            "version": self.template.version,
+            "title": document.title,
+            "summary": " ".join(document.summary.split()),
+            "licence": {"id": document.licence, "text": LICENCE_TEXT},
+            **life,
+            "revision": self.revision,
+            "places": {
+                name: place.model_dump(mode="json", exclude_unset=True)
+                for name, place in document.places.items()
+            },
+            "to_confirm": [entry.model_dump(mode="json") for entry in document.to_confirm],
+            "comments": [dict(comment) for comment in self.comments],
+        }
+
+
+class TemplateShelf:
+    """Every template that can be seen from a folder."""
+
+    def __init__(self, scheme: "SchemeFolder | None") -> None:
+        self.scheme = scheme
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """Return the shelf of a folder, whether or not there is a scheme in it."""
+        if not (folder / FILE_NAME).exists():
+            return cls(None)
+        from broker.cli.options import settings_of
+        from broker.scheme import SchemeFolder
+
+        return cls(SchemeFolder(settings_of(folder)))
+
+    def entries(self) -> list[Entry]:
+        """Return every version of every template, by name and version."""
+        product = [Entry(template) for template in shipped_templates().values()]
+        return sorted(
+            [*product, *self._registered()], key=lambda e: (e.template.name, e.template.version)
+        )
+
+    def find(self, name: str, version: int | None = None) -> Entry:
+        """Return a version, the latest without one; raises UnknownTemplate."""
+        found = self.versions(name)
+        if version is not None:
+            found = [entry for entry in found if entry.template.version == version]
+        if not found:
+            of_version = "" if version is None else f" with a version {version}"
+            raise UnknownTemplate(f"there is no template `{name}`{of_version}; {self._meant(name)}")
+        return found[-1]
+
+    def versions(self, name: str) -> list[Entry]:
+        """Return the versions of a template, by its name or address, oldest first."""
+        return [e for e in self.entries() if name in (e.template.name, e.template.uri)]
+
+    def to_adopt(self, name: str, version: int | None = None) -> Entry:
+        """Return a version that may be adopted; raises UnknownTemplate."""
+        entry = self.find(name, version)
+        if version is None:
+            entry = next((e for e in reversed(self.versions(name)) if e.may_be_adopted), entry)
+        if entry.may_be_adopted:
+            return entry
+        told = f"`{name}` version {entry.template.version} is {entry.state}"
+        if entry.standing is not None and entry.standing.state is TemplateState.WITHDRAWN:
+            raise UnknownTemplate(f"{told} ({entry.standing.steps[-1].reason}); adopt another")
+        raise UnknownTemplate(f"{told}; it can be adopted once it is published")
+
+    def _registered(self) -> list[Entry]:
+        if self.scheme is None or not self.scheme.has_store:
+            return []
+        store = self.scheme.store
+        comments = store.list(COMMENT)
+        entries = []
+        for document in store.list(TEMPLATE):
+            about = (document.id, document.version)
+            said = (c.body for c in comments if (c.body["uri"], c.body["version"]) == about)
+            entry = entry_of(document.body, document.revision)
+            entries.append(replace(entry, comments=tuple(said)))
+        return entries
+
+    def _meant(self, name: str) -> str:
+        known = list(dict.fromkeys(entry.template.name for entry in self.entries()))
+        meant = nearest(name, known)
+        return f"did you mean `{meant}`?" if meant else f"there are: {', '.join(known)}"
+
+
+def entry_of(body: Mapping[str, Any], revision: int) -> Entry:
+    """Return the entry that the register keeps as ``body``."""
+    template = read_template(body["text"], name="the register", catalogue=shipped())
+    return Entry(template, Standing.from_json(body["life"]), revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A local agreement made of a template; ``problems`` are warnings, and errors of the law."""
+
+    agreement: Agreement
+    text: str
+    values: Mapping[str, Bound]
+    problems: tuple[Problem, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form of ``template adopt --json`` without text or file."""
+        return {
+            "adopted": True,
+            "agreement": self.agreement.id,
+            "version": self.agreement.version,
+            "valid": all(problem.severity != "error" for problem in self.problems),
+            "problems": [problem.to_json() for problem in self.problems],
+            "bindings": {n: v if isinstance(v, str) else list(v) for n, v in self.values.items()},
+        }
+
+
+def adopted(template: Template, options: Sequence[str], file: Path | None) -> Adoption:
+    """Make an agreement of a template; options are ``place=value`` and go before the file.
+
+    Raises AgreementInvalid (BindingsInvalid: a place has no fitting value).
+    """
+    given: dict[str, str | list[str]] = {}
+    source = None
+    name = "the bindings"
+    if file is not None:
+        name = str(file)
+        given, source = read_bindings(file.read_bytes(), name=name)
+    given |= _of_options(template, options)
+    values = bind(template, given, name=name, source=source)
+    text = agreement_text(template, values)
+    agreement, placed = read_with_source(text, name="the agreement")
+    problems = tuple(validate(agreement, shipped(), placed))
+    return Adoption(agreement, text, values, problems)
+
+
+def _of_options(template: Template, options: Sequence[str]) -> dict[str, str | list[str]]:
+    """Return the bindings of the command line; a place of many values may come repeatedly."""
+    given: dict[str, str | list[str]] = {}
+    for option in options:
+        place, equals, value = option.partition("=")
+        if not equals or not place.strip():
+            remedy = "write --bind place=value"
+            problem = Problem("wrong-binding", "error", None, None, "", "expected `=`", remedy)
+            raise BindingsInvalid("--bind", [problem])
+        place, value = place.strip(), value.strip()
+        before = given.get(place)
+        if before is None:
+            known = template.document.places.get(place)
+            is_list = known is not None and known.many and known.kind not in ("text", "title")
+            given[place] = [v.strip() for v in value.split(",")] if is_list else value
+        else:
+            given[place] = [*([before] if isinstance(before, str) else before), value]
+    return given
