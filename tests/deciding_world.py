@@ -25,6 +25,7 @@ from agreements.signatures import (
     SignatureType,
     Subject,
     sign_statement,
+    statement_id,
 )
 from schemas.catalogue import Catalogue, EventType, shipped
 from schemas.control import Kind, document_key, sign_document
@@ -156,8 +157,12 @@ class World:
         at: datetime = NOON - timedelta(days=30),
         by: SigningKey | None = None,
         as_party: str | None = None,
-    ) -> None:
-        """Put what ``party`` says of an agreement, signed by its key unless another is given."""
+        **said: Any,
+    ) -> str:
+        """Put what ``party`` says of an agreement, signed by its key unless another is given.
+
+        Returns the statement's id, which a resume lifts.
+        """
         jws = sign_statement(
             subject_of(document),
             (by or key_of(party)).to_private_jwk(),
@@ -166,11 +171,13 @@ class World:
             signatory=SIGNATORY,
             signed_at=at,
             reason="A reason." if type in NEEDS_REASON else None,
+            **said,
         )
         key = document_key(
             Kind.SIGNATURE, document["id"], document["version"], party=party, type=type
         )
         self.put(key, {"jws": jws})
+        return statement_id(jws)
 
     def agree(self, document: Mapping[str, Any], *, without: Iterable[str] = ()) -> None:
         """Put an agreement that all its parties but some have accepted."""
