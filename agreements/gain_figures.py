@@ -15,10 +15,8 @@ from agreements.views import Disclosure
 
 EXAMPLES: Final = 5
 """Event ids kept of each thing that is told."""
-_KEPT_PAIRS: Final = 512
 PERMIT: Final = "permit"
 HOLD: Final = "hold"
-_DROP: Final = "drop"
 UNTOLD: Final = str(Refusal.NO_AGREEMENT)
 """What happened to an event where the agreement had no flow for it."""
 
@@ -52,22 +50,20 @@ class Outcome(NamedTuple):
     if_mended: Decision | None
 
 
-class Was(NamedTuple):
-    """What a recipient really got under a flow: paths, and transforms by path."""
-
-    items: Items
-    transforms: Transforms
-
-
 @dataclass(slots=True)
 class Examples:
-    """A number, and the first events that make it up."""
+    """A number of events, and the ids of the first of them."""
 
     events: int = 0
     ids: list[str] = field(default_factory=list)
 
-    def add(self, event_id: str) -> None:
-        """Count one event."""
+    def add(self, others: "Examples") -> None:
+        """Count others with these."""
+        self.events += others.events
+        self.ids += others.ids[: EXAMPLES - len(self.ids)]
+
+    def add_one(self, event_id: str) -> None:
+        """Count one more."""
         self.events += 1
         if len(self.ids) < EXAMPLES:
             self.ids.append(event_id)
@@ -109,56 +105,45 @@ class FlowGains:
     review: dict[tuple[str, str], Examples] = field(default_factory=dict)
     views: int = 0
     items: dict[str, ItemFigures] = field(default_factory=dict)
-    _pairs: Counter[tuple[Was | None, Disclosure | None]] = field(default_factory=Counter)
 
-    def add(self, event_id: str, happened: Happened | None, outcome: Outcome | None) -> None:
-        """Count what happened to an event and what the draft says of it."""
-        was = None
-        if happened is not None and happened.outcome == PERMIT:
-            was = Was(happened.items, happened.transforms)
-            self.permitted += 1
-        disclosure = None if outcome is None else self._take(event_id, outcome)
+    def add(self, alike: Examples, happened: Happened | None, outcome: Outcome | None) -> None:
+        """Count events alike: what happened to them, and what the draft says of them."""
+        events = alike.events
+        was = happened if happened is not None and happened.outcome == PERMIT else None
+        self.permitted += events if was is not None else 0
+        disclosure = None if outcome is None else self._take(alike, outcome)
         if was is None and disclosure is not None:
-            self.gained.add(event_id)
-            self.gained_from[UNTOLD if happened is None else happened.reason] += 1
+            self.gained.add(alike)
+            self.gained_from[UNTOLD if happened is None else happened.reason] += events
         elif was is not None and disclosure is None:
-            self.lost.add(event_id)
+            self.lost.add(alike)
             decision = None if outcome is None else outcome.decision
-            self.lost_to[getattr(decision, "reason", UNTOLD)] += 1
-        if was is not None or disclosure is not None:
-            self._pairs[was, disclosure] += 1
-            if len(self._pairs) >= _KEPT_PAIRS:
-                self.settle()
+            self.lost_to[getattr(decision, "reason", UNTOLD)] += events
+        self._count_items(was, disclosure, events)
 
-    def _take(self, event_id: str, outcome: Outcome) -> Disclosure | None:
+    def _take(self, alike: Examples, outcome: Outcome) -> Disclosure | None:
         self.obstacles = outcome.tried.obstacles
         if isinstance(outcome.if_mended, Permit):
-            self.permits_if_mended += 1
+            self.permits_if_mended += alike.events
         decision = outcome.decision
         if isinstance(decision, Permit):
-            self.would_permit += 1
+            self.would_permit += alike.events
             return decision.cut.disclosure
         kept = self.refused if isinstance(decision, Deny) else self.review
         why = (str(decision.reason), decision.detail)
-        kept.setdefault(why, Examples()).add(event_id)
+        kept.setdefault(why, Examples()).add(alike)
         return None
 
-    def settle(self) -> None:
-        """Bring the figures of ``items`` up to date: those of like deliveries are made once."""
-        for (was, disclosure), events in self._pairs.items():
-            self._settle(was, disclosure, events)
-        self._pairs.clear()
-
-    def _settle(self, was: Was | None, disclosure: Disclosure | None, events: int) -> None:
-        before = dict.fromkeys(was.items, "") | dict(was.transforms) if was else {}
+    def _count_items(
+        self, was: Happened | None, disclosure: Disclosure | None, events: int
+    ) -> None:
+        before = {} if was is None else _shown(was.items, was.transforms)
         after: dict[str, str] = {}
         if disclosure is not None:
             self.views += events
-            after = dict.fromkeys(disclosure.items, "") | dict(disclosure.transforms)
+            after = _shown(disclosure.items, disclosure.transforms)
             for path, reason in disclosure.withheld:
                 self._item(path).withheld[reason] += events
-        after = {path: how for path, how in after.items() if how != _DROP}
-        before = {path: how for path, how in before.items() if how != _DROP}
         for path, how in after.items():
             item = self._item(path)
             item.disclosed += events
@@ -214,3 +199,9 @@ class TypeGains:
     """No agreement names a recipient, and the draft names none either."""
     newly_covered: int = 0
     no_longer_covered: int = 0
+
+
+def _shown(items: Items, transforms: Transforms) -> dict[str, str]:
+    """Return each item that was disclosed with its transform, empty for none."""
+    how = dict(transforms)
+    return {path: how.get(path, "") for path in items}

@@ -58,7 +58,7 @@ class DecisionReader:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, int], list[tuple[bytes, Happened]]] = {}
+        self._known: dict[tuple[str, str, int], list[_Part]] = {}
 
     def read(self, value: bytes) -> Decided:
         """Return what a record on ``decisions`` says.
@@ -72,31 +72,40 @@ class DecisionReader:
         buffer = io.BytesIO(value)
         buffer.seek(len(_FRAME))
         head: Any = fastavro.schemaless_reader(buffer, _HEAD, None)
-        number: Any = fastavro.schemaless_reader(buffer, _LONG, None)
+        at = buffer.tell()
+        if value[at] >= _LONGER:
+            return _slowly(value)  # dozens of candidates
+        number, at = value[at] >> 1, at + 1
         candidates = []
         for place in range(number):
-            candidates.append(self._candidate(buffer, value, head, place))
-            sealed: Any = fastavro.schemaless_reader(buffer, _LONG, None)
-            buffer.seek(sealed, io.SEEK_CUR)
-        if number:
-            buffer.seek(1, io.SEEK_CUR)  # the block of none that ends the array
-        tail: Any = fastavro.schemaless_reader(buffer, _TAIL, None)
-        return _decided(head, tuple(candidates), settles=tail.get("settles") is not None)
+            known = self._known.setdefault((head["publisher"], head["eventType"], place), [])
+            part, happened = _known_part(known, value, at) or _next_part(known, value, at)
+            candidates.append(happened)
+            at += len(part)
+            at += 1 + (value[at] >> 1)  # the digest of the seal, of 0 or 32 bytes
+        at += 1 if number else 0  # the block of none that ends the array
+        settles = len(value) > at and value[at] != _NULL
+        return _decided(head, tuple(candidates), settles=settles)
 
-    def _candidate(
-        self, buffer: io.BytesIO, value: bytes, head: dict[str, Any], place: int
-    ) -> Happened:
-        known = self._known.setdefault((head["publisher"], head["eventType"], place), [])
-        start = buffer.tell()
-        for part, happened in known:
-            if value.startswith(part, start):
-                buffer.seek(start + len(part))
-                return happened
-        read: Any = fastavro.schemaless_reader(buffer, _CANDIDATE, None)
-        happened = _happened(read)
-        known.insert(0, (value[start : buffer.tell()], happened))
-        del known[_KEPT_PARTS:]
-        return happened
+
+_Part = tuple[bytes, Happened]
+
+
+def _known_part(known: list[_Part], value: bytes, at: int) -> _Part | None:
+    for pair in known:
+        if value.startswith(pair[0], at):
+            return pair
+    return None
+
+
+def _next_part(known: list[_Part], value: bytes, at: int) -> _Part:
+    buffer = io.BytesIO(value)
+    buffer.seek(at)
+    read: Any = fastavro.schemaless_reader(buffer, _CANDIDATE, None)
+    pair = (value[at : buffer.tell()], _happened(read))
+    known.insert(0, pair)
+    del known[_KEPT_PARTS:]
+    return pair
 
 
 async def decided(
@@ -232,21 +241,22 @@ def _plain(schema: Any) -> Any:
     return [_plain(part) for part in schema] if isinstance(schema, list) else schema
 
 
-def _parts() -> tuple[Any, Any, Any]:
-    """Return the record's schema in three: before the candidates, one of them, and after."""
+def _parts() -> tuple[Any, Any]:
+    """Return the schema of what stands before the candidates, and of a candidate's part."""
     whole = _plain(json.loads(SCHEMA_TEXT))
     names = [part["name"] for part in whole["fields"]]
     at = names.index("candidates")
     candidate = whole["fields"][at]["type"]["items"]
-    if candidate["fields"][-1]["name"] != "sealed":
-        raise AssertionError("a candidate's digest, which is never the same, ends it")
+    if candidate["fields"][-1]["name"] != "sealed" or names[at + 1 :] != ["settles"]:
+        raise AssertionError("the schema of decisions has changed: so must this reader")
     return (
         fastavro.parse_schema(whole | {"fields": whole["fields"][:at]}),
         fastavro.parse_schema(candidate | {"fields": candidate["fields"][:-1]}),
-        fastavro.parse_schema(whole | {"fields": whole["fields"][at + 1 :]}),
     )
 
 
 _FRAME: Final = frame(FINGERPRINT, b"")
-_LONG: Final = fastavro.parse_schema("long")
-_HEAD, _CANDIDATE, _TAIL = _parts()
+_HEAD, _CANDIDATE = _parts()
+_LONGER: Final = 0x80
+"""A number of one byte is below it."""
+_NULL: Final = 0

@@ -26,6 +26,7 @@ from broker.issuing import FILE_NAME as FRESHNESS_FILE
 from broker.issuing import Issuer
 from broker.keyring import Keyring
 from broker.keystore import FileKeyStore, KeyStore, KeysUnavailable
+from broker.opening import Opening
 from broker.routing import Router
 from broker.service import Progress, RouterService
 from broker.settings import Settings
@@ -168,6 +169,10 @@ class SchemeFolder:
     def router(self, streams: Streams) -> Router:
         """Return a router with the broker's keys."""
         return Router(self.broker_keys, self.catalogue, max_record_bytes=streams.max_record_bytes)
+
+    def opening(self, streams: Streams) -> Opening:
+        """Return what opens events as a router does, and nothing else."""
+        return Opening(self.broker_keys, self.catalogue, most_bytes=streams.max_record_bytes)
 
     def trial(self, draft: Agreement) -> Trial:
         """Return a draft as though it were in force, among nobody yet."""

@@ -90,7 +90,6 @@ def _recipient(told: RecipientGains) -> dict[str, Any]:
 
 
 def _flow(flow: FlowGains) -> dict[str, Any]:
-    flow.settle()
     return {
         "flow": flow.flow,
         "recipient": flow.recipient,

@@ -17,13 +17,14 @@ from agreements.deciding import decide
 from agreements.gain_figures import Outcome
 from agreements.gains import Gains
 from agreements.opened import OpenedEvent
+from agreements.rules import Rules
 from agreements.trying import Trial, Tried, bears_on_a_draft
 from broker.control import TOPIC as CONTROL
+from broker.opening import EVENTS, Opening
 from broker.past import Decided, EventReader, Told, decided
 from broker.periods import Period
-from broker.routing import EVENTS, QUARANTINE, Router
+from broker.routing import QUARANTINE
 from connectors.streams import Record, Streams
-from schemas.errors import RejectedInput
 
 _AT_ONCE: Final = 64
 """Events that are fetched before they are opened: what opens them stays in the caches."""
@@ -55,7 +56,7 @@ class Simulation:
 async def simulate(  # noqa: PLR0913  where, what, with which code, when, and who is told
     streams: Streams,
     new_trial: Callable[[], Trial],
-    router: Router,
+    opening: Opening,
     *,
     period: Period,
     group: str,
@@ -63,8 +64,8 @@ async def simulate(  # noqa: PLR0913  where, what, with which code, when, and wh
 ) -> Simulation:
     """Simulate the draft of ``new_trial`` on the events of its publishers.
 
-    ``router`` opens events and routes nothing; ``group`` is the group of the routers in
-    service, to tell how much they have still to decide.
+    ``opening`` is one as a router has; ``group`` the group of the routers in service, to
+    tell how much they have still to decide.
     """
     documents = await _documents(streams)
     known = _Known(documents, new_trial)
@@ -72,12 +73,13 @@ async def simulate(  # noqa: PLR0913  where, what, with which code, when, and wh
     publishers = {party for flow in trial.draft.flows for party in flow.from_}
     topics = sorted({EVENTS + party for party in publishers} & (await streams.topics()).keys())
     simulation = Simulation(Gains(trial.draft), _strangers(trial))
-    run = _Run(simulation, known, router, EventReader(streams))
+    run = _Run(simulation, known, opening, EventReader(streams))
     try:
         async with aclosing(decided(streams, period, topics=topics, told=told)) as decisions:
             async for decision in decisions:
                 await run.take(decision)
         run.decide()
+        simulation.gains.settle()
     finally:
         await run.events.close()
     simulation.quarantined = await _quarantined(streams, topics, period)
@@ -89,63 +91,69 @@ class _Run:
     """Takes decisions as they come, and simulates a few dozen together."""
 
     def __init__(
-        self, simulation: Simulation, known: "_Known", router: Router, events: EventReader
+        self, simulation: Simulation, known: "_Known", opening: Opening, events: EventReader
     ) -> None:
         self.events = events
         self._simulation = simulation
         self._known = known
-        self._router = router
-        self._taken: list[tuple[Decided, Record | None]] = []
+        self._opening = opening
+        self._rules: Rules | None = None
+        self._waiting: list[tuple[Decided, Record]] = []
 
     async def take(self, decision: Decided) -> None:
-        """Fetch the event of a decision, if the draft concerns it."""
-        event = None
-        if self._known.concerns(decision):
-            if not self._known.is_at(decision.rules):
-                self.decide()  # objections count at once, also for events that wait here
-            event = await self.events.at(decision.topic, decision.partition, decision.offset)
-            if event is None:
-                self._simulation.not_held += 1
-                return
-            self._known.at(decision.rules)
-        self._taken.append((decision, event))
-        if len(self._taken) >= _AT_ONCE:
+        """Count what the draft has no part in; fetch the event of any other decision.
+
+        When there are enough of those, or the next is of another time, they are decided.
+        """
+        if not self._known.concerns(decision):
+            self._count(decision, ())
+            return
+        event = await self.events.at(decision.topic, decision.partition, decision.offset)
+        if event is None:
+            self._simulation.not_held += 1
+            return
+        waiting = self._waiting
+        # Objections count at once for all that has not been decided, so rules end a lot too.
+        if waiting and (len(waiting) >= _AT_ONCE or _batch(waiting[0][0]) != _batch(decision)):
             self.decide()
+        waiting.append((decision, event))
 
     def decide(self) -> None:
-        """Simulate what has been taken."""
-        simulation = self._simulation
-        opened = [self._open(decision, event) for decision, event in self._taken]
-        for (decision, event), found in zip(self._taken, opened, strict=True):
-            if event is not None and found is None:
+        """Simulate what has been taken: events of one topic, all decided at one time."""
+        if not self._waiting:
+            return
+        first = self._waiting[0][0]
+        trial, at_us = self._known.at(first.rules), first.decided_at_ms * 1000
+        if trial.rules is not self._rules:
+            self._rules = trial.rules
+            self._opening.take(trial.rules)
+        records = [event for _, event in self._waiting]
+        opened = self._opening.open_all(records, topic=first.topic, at_us=at_us)
+        for (decision, _), found in zip(self._waiting, opened, strict=True):
+            if found.code:
+                self._simulation.unopenable[found.code] += 1
                 continue
-            at_ms = decision.decided_at_ms
-            simulation.first_ms = min(simulation.first_ms or at_ms, at_ms)
-            simulation.last_ms = max(simulation.last_ms or at_ms, at_ms)
-            outcomes = () if found is None else _outcomes(*found, at_us=at_ms * 1000)
-            simulation.gains.add(
-                decision.event_id,
-                (decision.publisher, decision.event_type),
-                decision.candidates,
-                outcomes,
-                settles=decision.settles,
-            )
-        self._taken.clear()
+            tried = trial.candidates(found.opened.publisher, found.opened.type.name)
+            self._count(decision, _outcomes(found.opened, tried, at_us=at_us))
+        self._waiting.clear()
 
-    def _open(
-        self, decision: Decided, event: Record | None
-    ) -> tuple[OpenedEvent, Sequence[Tried]] | None:
-        """Open an event with what was known when it was decided; None when it does not open."""
-        if event is None:
-            return None
-        trial = self._known.at(decision.rules)
-        self._router.take(trial.rules)
-        try:
-            opened = self._router.open(event, at_us=decision.decided_at_ms * 1000).opened
-        except RejectedInput as error:
-            self._simulation.unopenable[error.code] += 1
-            return None
-        return opened, trial.candidates(opened.publisher, opened.type.name)
+    def _count(self, decision: Decided, outcomes: Sequence[Outcome]) -> None:
+        simulation, at_ms = self._simulation, decision.decided_at_ms
+        if simulation.first_ms is None or simulation.last_ms is None:
+            simulation.first_ms = simulation.last_ms = at_ms
+        simulation.first_ms = min(simulation.first_ms, at_ms)
+        simulation.last_ms = max(simulation.last_ms, at_ms)
+        simulation.gains.add(
+            decision.event_id,
+            (decision.publisher, decision.event_type),
+            decision.candidates,
+            outcomes,
+            settles=decision.settles,
+        )
+
+
+def _batch(decision: Decided) -> tuple[str, int, int]:
+    return decision.topic, decision.decided_at_ms, decision.rules
 
 
 def _outcomes(opened: OpenedEvent, found: Sequence[Tried], *, at_us: int) -> list[Outcome]:
@@ -183,13 +191,9 @@ class _Known:
         """Whether the draft has a flow for an event of this publisher and type."""
         return (decision.publisher, decision.event_type) in self._places
 
-    def is_at(self, position: int) -> bool:
-        """Whether nothing has to be taken in, or forgotten, for this position."""
-        return self._from <= position <= self._before
-
     def at(self, position: int) -> Trial:
         """Return the draft among what ``control`` said before a position."""
-        if self.is_at(position):
+        if self._from <= position <= self._before:
             return self._trial
         if position < self._from:
             self._trial, self._next = self._new_trial(), 0

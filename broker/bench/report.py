@@ -18,6 +18,8 @@ def tables(result: Mapping[str, Any]) -> Iterator[Table]:
         for row in rest:
             table.add_row(*row)
         yield table
+    if "simulate" in result:
+        yield _simulated(result["simulate"])
     if "profile" in result:
         yield _profile(result["profile"])
 
@@ -46,6 +48,21 @@ def _rest(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield title, f"{result[key]:.1f} µs"
     if "router_peak_mb" in result:
         yield "peak memory of a router", f"{result['router_peak_mb']:.0f} MB"
+
+
+def _simulated(simulated: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(title="Simulating past events, events a second", title_justify="left")
+    table.add_column("streams")
+    for title in ("events", "router", "simulation"):
+        table.add_column(title, justify="right")
+    for name, rates in simulated.items():
+        table.add_row(
+            name,
+            f"{rates['events']:,}",
+            f"{rates['router_per_s']:,}",
+            f"{rates['simulated_per_s']:,}  ({rates['ratio']:.2f})",
+        )
+    return table
 
 
 def _profile(profile: Mapping[str, Mapping[str, float]]) -> Table:

@@ -12,9 +12,12 @@ from typing import Any, Final
 from broker.bench import deciding, stages
 from broker.bench.memory import router_peak_mb
 from broker.bench.rates import Size, measure, publish_events
+from broker.bench.simulating import EVENTS_PER_SECOND, measure_simulating
 from broker.bench.world import World, placements
 
-PARTS: Final = ("embedded", "kafka", "decide", "cedarpy", "seal", "memory", "profile")
+PARTS: Final = (
+    "embedded", "kafka", "decide", "cedarpy", "seal", "memory", "profile", "simulate",
+)  # fmt: skip
 
 Told = Callable[[str], None]
 """Called with what is being measured, for who watches."""
@@ -72,6 +75,21 @@ def run(asked: Asked, told: Told) -> dict[str, Any]:
     if "profile" in asked.parts:
         told("where the time goes")
         result["profile"] = profile(int(_PROFILED_PER_SECOND * asked.seconds))
+    if "simulate" in asked.parts:
+        result["simulate"] = asyncio.run(_simulate(asked, _under(told, "simulating")))
+    return result
+
+
+async def _simulate(asked: Asked, told: Told) -> dict[str, dict[str, float]]:
+    """Measure on the embedded streams and, if Kafka is among the parts, there."""
+    events = max(100, int(EVENTS_PER_SECOND * asked.seconds))
+    with _scratch() as folder:
+        found = await measure_simulating(f"sqlite:{folder}/streams.db", events, told)
+    result = {"embedded": found.to_json()}
+    if asked.kafka and "kafka" in asked.parts:
+        namespace = f"bench-{secrets.token_hex(4)}"
+        found = await measure_simulating(asked.kafka, events, told, namespace=namespace)
+        result["kafka"] = found.to_json()
     return result
 
 

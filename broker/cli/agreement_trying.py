@@ -63,7 +63,7 @@ def simulate_file(
             return await simulate(
                 streams,
                 lambda: scheme.trial(draft),
-                scheme.router(streams),
+                scheme.opening(streams),
                 period=period,
                 group=scheme.settings.router.group,
                 told=told,
