@@ -24,7 +24,7 @@ first five); what becomes of one never depends on the others but for the last.
 
 import hmac
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Final, Self
@@ -36,7 +36,15 @@ from broker.control import Snapshot
 from broker.delivering import DELIVERIES, Deliveries
 from broker.holding import Copies, pack, place_of
 from broker.keyring import Keyring
-from broker.opening import EVENTS, RECORD_KEY_BYTES, Accepted, InHand, Opening, TooLarge
+from broker.opening import (
+    EVENTS,
+    RECORD_KEY_BYTES,
+    Accepted,
+    InHand,
+    Opening,
+    TooLarge,
+    taken,
+)
 from broker.recording import (
     FIRST_DECISION,
     NO_CLAUSE,
@@ -154,7 +162,7 @@ class Router:
             partial(self._deliver, context=context),
             partial(self._record, context=context),
         ):
-            left = _taken(left, step)
+            left = taken(left, step)
         tally = routed.tally
         for event in events:
             code = event.code
@@ -302,20 +310,6 @@ class Context:
         return cls(snapshot.rules, at_ms * 1000, part)
 
 
-def _taken(events: list[InHand], step: Callable[[InHand], None]) -> list[InHand]:
-    """Take events through a step; return those that it took further."""
-    left = []
-    for event in events:
-        try:
-            step(event)
-        except Exception as error:  # noqa: BLE001  whatever a record triggers, the stream goes on
-            # Not the error itself: it would keep every frame that it came through.
-            event.code = code_of(error)
-        else:
-            left.append(event)
-    return left
-
-
 def _decide(event: InHand, *, context: Context) -> None:
     """Decide for every candidate."""
     opened, at_us = event.opened, context.at_us
@@ -323,10 +317,6 @@ def _decide(event: InHand, *, context: Context) -> None:
         decide(opened, candidate, at=at_us)
         for candidate in context.rules.candidates(opened.publisher, opened.type.name, at=at_us)
     ]
-
-
-def code_of(error: Exception) -> str:
-    return error.code if isinstance(error, RejectedInput) else f"unexpected-{type(error).__name__}"
 
 
 def _size(record: Record) -> int:

@@ -20,9 +20,9 @@ from agreements.rules import Rules
 from broker.accepted import AcceptedIds, record_of, short_id
 from broker.control import Snapshot
 from broker.holding import HELD, Held, waits_for
-from broker.opening import InHand
+from broker.opening import InHand, code_of
 from broker.recording import Clause, LegalBasis, settles_part
-from broker.routing import Context, Replayed, Routed, Router, code_of
+from broker.routing import Context, Replayed, Routed, Router
 from connectors.streams import Batch, Outgoing, Record
 
 _NO_BASIS: Final = LegalBasis("", (), ())
