@@ -22,7 +22,9 @@ from schemas.errors import EvidenceError
 from schemas.keys import BadSignature, SigningKey
 
 FILE_NAME: Final = "freshness.jws"
-LONGEST_PAUSE_SECONDS: Final = 60.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+_STATEMENTS_IN_AGE: Final = 5
+"""Statements within the time for which one counts: some may be missed."""
 
 log = structlog.get_logger()
 
@@ -36,6 +38,11 @@ class BadMemory(EvidenceError):
 async def prepare_topic(streams: Streams) -> None:
     """Create the topic of the statements, of which the last is all that matters."""
     await streams.create_topics({TOPIC: 1}, compacted=frozenset({TOPIC}))
+
+
+def pause_seconds(max_age_ms: int) -> float:
+    """Return how long to wait between two statements, where each counts for so long."""
+    return min(_LONGEST_PAUSE_SECONDS, max_age_ms / 1000 / _STATEMENTS_IN_AGE)
 
 
 class Issuer:

@@ -11,6 +11,7 @@
 This is the one place that builds things; nothing below it reads settings.
 """
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cached_property
@@ -23,7 +24,7 @@ from agreements.trying import Trial
 from broker.control import ControlState
 from broker.freshness import Freshness
 from broker.issuing import FILE_NAME as FRESHNESS_FILE
-from broker.issuing import Issuer
+from broker.issuing import Issuer, pause_seconds
 from broker.keyring import Keyring
 from broker.keystore import FileKeyStore, KeyStore, KeysUnavailable
 from broker.opening import Opening
@@ -149,8 +150,25 @@ class SchemeFolder:
             return None
         return Issuer(key, self.path / FRESHNESS_FILE)
 
-    def service(self, streams: Streams, *, progress: Progress | None = None) -> RouterService:
-        """Return a router with the loop that owns its transactions."""
+    async def keep_fresh(self, streams: Streams, stopping: asyncio.Event) -> None:
+        """Say again and again that ``control`` is whole, until stopped, and do nothing else.
+
+        Raises:
+            KeysUnavailable: the scheme's private key is not here.
+
+        """
+        issuer = Issuer(self.scheme_signing_key(), self.path / FRESHNESS_FILE)
+        max_age = self.settings.router.rules_max_age
+        pause = pause_seconds(max_age // timedelta(milliseconds=1))
+        await issuer.keep_on(streams, stopping, every=pause)
+
+    def service(
+        self, streams: Streams, *, progress: Progress | None = None, issues: bool = True
+    ) -> RouterService:
+        """Return a router with the loop that owns its transactions.
+
+        It ``issues`` freshness statements where the scheme's private key is.
+        """
         settings = self.settings.router
         control = self.control()
         return RouterService(
@@ -158,7 +176,7 @@ class SchemeFolder:
             self.router(streams),
             control,
             freshness=self.freshness(control),
-            issuer=self.issuer,
+            issuer=self.issuer if issues else None,
             group=settings.group,
             max_records=settings.max_records,
             session_seconds=settings.session_seconds,

@@ -23,7 +23,7 @@ from broker.accepted import TOPIC as ACCEPTED
 from broker.control import ControlState, Snapshot
 from broker.freshness import Freshness, StaleRules, to_json
 from broker.holding import HELD
-from broker.issuing import LONGEST_PAUSE_SECONDS, Issuer, hearing, prepare_topic
+from broker.issuing import Issuer, hearing, pause_seconds, prepare_topic
 from broker.routing import DELIVERIES, EVENTS, Routed, Router
 from broker.schemas_on_control import missing_schemas
 from broker.settlement import Settlement
@@ -36,9 +36,6 @@ IDLE_SECONDS = 0.25
 
 _STOP_SECONDS = 5.0
 """What goes on beside routing may take so long to end by itself."""
-
-_STATEMENTS_IN_AGE = 5
-"""Freshness statements within the time for which one counts: some may be missed."""
 
 _COLLECTING = (50_000, 20, 100)
 """How many new objects, and then younger collections, before Python looks for cycles."""
@@ -196,7 +193,7 @@ class RouterService:
         return to_json(self._freshness, _now_ms())
 
     async def _issue(self, issuer: Issuer) -> None:
-        every = min(LONGEST_PAUSE_SECONDS, self._freshness.max_age_ms / 1000 / _STATEMENTS_IN_AGE)
+        every = pause_seconds(self._freshness.max_age_ms)
         await issuer.keep_on(self._streams, self._stopping, every=every)
 
     @contextlib.asynccontextmanager

@@ -20,6 +20,7 @@ from broker.cli import (
     demo,
     edge,
     explain,
+    hold,
     scheme,
     service,
     templates,
@@ -43,6 +44,7 @@ for part in (
     edge,
     service,
     explain,
+    hold,
     bench,
 ):
     part.register(app)

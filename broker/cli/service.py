@@ -3,11 +3,14 @@
 import asyncio
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final
 
 import typer
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+
+_PARTS: Final = ("router", "freshness")
 
 
 def register(app: typer.Typer) -> None:
@@ -20,9 +23,19 @@ def run(
     until_idle: Annotated[
         bool, typer.Option("--until-idle", help="End when nothing is left to route.")
     ] = False,
+    only: Annotated[
+        str, typer.Option(help=f"Only these parts, of {' and '.join(_PARTS)}; all without it.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Run the service: route what is published until stopped (SIGINT or SIGTERM)."""
+    """Run the service until stopped (SIGINT or SIGTERM): route what is published.
+
+    Where the scheme's private key is, also say again and again that the rules are up to
+    date; routers stop when nobody does.
+    """
+    parts = tuple(part.strip() for part in only.split(",") if part.strip()) or _PARTS
+    if unknown := [part for part in parts if part not in _PARTS]:
+        raise typer.BadParameter(f"{unknown[0]}: expected some of {', '.join(_PARTS)}")
     from broker.logs import configure_logs
     from broker.scheme import SchemeFolder
 
@@ -33,10 +46,14 @@ def run(
 
     async def work() -> dict[str, int]:
         async with scheme.streams() as streams:
-            service = scheme.service(streams)
             loop = asyncio.get_running_loop()
-            for name in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(name, service.stop)
+            if "router" not in parts:
+                stopping = asyncio.Event()
+                _on_signals(loop, stopping.set)
+                await scheme.keep_fresh(streams, stopping)
+                return {}
+            service = scheme.service(streams, issues="freshness" in parts)
+            _on_signals(loop, service.stop)
             await service.run(until_idle=until_idle)
             return dict(sorted(service.tally.items()))
 
@@ -46,3 +63,8 @@ def run(
     elif until_idle:
         for what, number in tally.items():
             typer.echo(f"{number:8} {what}")
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop)

@@ -1,0 +1,83 @@
+"""``concordat hold`` and ``concordat status``."""
+
+import asyncio
+import time
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+
+hold_app = typer.Typer(help="What waits for a suspension to end.", no_args_is_help=True)
+
+_BECOMES = {
+    None: "waits",
+    "release": "is being released",
+    "purge": "is being purged",
+    "review": "goes before a person",
+    "deny": "is being denied",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``concordat``."""
+    app.add_typer(hold_app, name="hold")
+    app.command("status")(status)
+
+
+@hold_app.command("list")
+def list_held(folder: Dir = HERE, as_json: Json = False) -> None:
+    """Tell what is held: for which suspension, how much, until when."""
+    from broker.scheme import SchemeFolder
+    from broker.waiting import what_waits
+
+    scheme = SchemeFolder(settings_of(folder))
+
+    async def work() -> list[dict[str, Any]]:
+        async with scheme.streams() as streams:
+            control = scheme.control()
+            await control.load(streams)
+            return await what_waits(streams, control, at_us=time.time_ns() // 1000)
+
+    found = asyncio.run(work())
+    if as_json:
+        print_json({"held": found, "total": sum(one["held"] for one in found)})
+        return
+    if not found:
+        typer.echo("nothing is held")
+        return
+    table = Table("agreement", "suspended by", "held", "since", "until", "then", "now")
+    for one in found:
+        table.add_row(
+            one["agreement"],
+            one["party"] or "(unknown)",
+            "\n".join(f"{number} for {who}" for who, number in one["recipients"].items()),
+            one["since"],
+            one["until"],
+            one["then"] or "",
+            _BECOMES[one["becomes"]],
+        )
+    Console(highlight=False).print(table)
+
+
+def status(folder: Dir = HERE, as_json: Json = False) -> None:
+    """Tell whether routers may go by the rules, and how much waits for them."""
+    from broker.scheme import SchemeFolder
+    from broker.status import status_of
+
+    scheme = SchemeFolder(settings_of(folder))
+
+    async def work() -> dict[str, Any]:
+        async with scheme.streams() as streams:
+            return await status_of(scheme, streams)
+
+    found = asyncio.run(work())
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(found["sentence"])
+        typer.echo(f"{found['waiting']} events wait to be routed")
+        typer.echo(f"{found['held']} are held by suspensions")
+    raise typer.Exit(0 if found["rules"]["standing"] == "fresh" else 1)
