@@ -158,11 +158,11 @@ def _as_the_scheme_says(
     return {
         "inactive": inactive,
         "is_purpose_held": receiving is not None and flow.purpose in receiving.purposes,
-        "assurances": tuple((kind, _assured(receiving, kind)) for kind in flow.requires),
+        "assurances": tuple((kind, assured_periods(receiving, kind)) for kind in flow.requires),
     }
 
 
-def _assured(party: Party | None, kind: str) -> Periods:
+def assured_periods(party: Party | None, kind: str) -> Periods:
     """Return when a party holds an assurance: whole days, the last one included."""
     held = () if party is None else party.assurances
     return tuple(
