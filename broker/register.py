@@ -18,14 +18,14 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 import structlog
 
 from agreements.canonical import to_document
 from agreements.model import Agreement
-from agreements.signatures import Standing
+from agreements.signatures import Standing, statement_id
 from agreements.signed import Version
 from broker.control import TOPIC as CONTROL
 from broker.control import ControlState
@@ -41,6 +41,7 @@ from schemas.keys import BadSignature
 _LEVELLED: Final = frozenset({Kind.PARTY, Kind.AGREEMENT, Kind.SIGNATURE, Kind.OBJECTION})
 """What the register keeps; schemas of views a router publishes by itself."""
 
+_SIGNATURE: Final = b"signature|"
 _AT_ONCE: Final = 500  # records in one append
 
 log = structlog.get_logger()
@@ -75,16 +76,31 @@ async def reaching(scheme: SchemeFolder) -> AsyncIterator[Streams | None]:
 class Register:
     """The register as it was when it was opened.
 
-    ``control`` is what the records say, those that wait included; ``is_reached`` whether
-    the streams answered.
+    ``control`` is what the records say, those that wait included, and ``published`` what
+    those say that routers read; ``is_reached`` is whether the streams answered.
     """
 
     scheme: SchemeFolder
     control: ControlState
+    published: ControlState
     streams: Streams | None
-    _there: dict[bytes, int]
     _kept: frozenset[bytes]
-    _chain: Chain
+    _there: dict[bytes, int] = field(default_factory=dict)
+    _statements: dict[str, int] = field(default_factory=dict)
+    _chain: Chain = field(default_factory=Chain)
+
+    def see(self, record: Record) -> None:
+        """Note that a record is on ``control``."""
+        self._there.setdefault(_mark(record), record.offset)
+        self._chain.extend(record.key, record.value, record.offset)
+        if (record.key or b"").startswith(_SIGNATURE):
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+                jws = str(json.loads(record.value or b"")["jws"])
+                self._statements[statement_id(jws)] = record.offset
+
+    def is_there(self, waiting: Waiting) -> bool:
+        """Whether a record of the outbox was seen on ``control``."""
+        return _mark(waiting) in self._there
 
     def offset_of(self, key: bytes, value: bytes) -> int | None:
         """Return where a record lies on ``control``; None where it does not, or not yet."""
@@ -95,22 +111,39 @@ class Register:
         mark = _mark_of(key, value)
         return mark in self._there or mark in self._kept
 
-    async def is_covered(self, offset: int | None) -> bool:
-        """Whether the scheme has signed a ``control`` that goes further than this record.
+    def statement_offset(self, version: Version, party: str, statement: str) -> int | None:
+        """Return where a party's statement last came to ``control``; None: not yet.
 
-        From then on no router goes by rules without it for longer than the limit. The
-        hash counts, not the length alone: it must be the ``control`` that was read here.
+        Somebody else's copy with another signature has the same id: it is there only if it
+        counts by what is there alone.
         """
-        if self.streams is None or offset is None:
-            return False
+        said = (
+            one.id
+            for known in self.published.versions()
+            if known.agreement is not None
+            and version.agreement is not None
+            and known.agreement.id == version.agreement.id
+            for one in known.said.get(party, ())
+        )
+        return self._statements.get(statement) if statement in said else None
+
+    async def covered_to(self) -> int:
+        """Return how far the scheme has signed ``control`` as it was read here.
+
+        From then on no router goes by rules without the records before that position for
+        longer than the limit. The hash counts, not the length alone.
+        """
+        covered = 0
+        if self.streams is None:
+            return covered
         with contextlib.suppress(StreamsUnavailable, UnknownTopic):
             async for record in self.streams.read(FRESHNESS):
                 with contextlib.suppress(BadSignature, UnicodeDecodeError):
                     jws = (record.value or b"").decode("ascii")
                     said = Statement.open(jws, self.scheme.scheme_key)
-                    if said.position > offset and self._chain.at(said.position) == said.chain:
-                        return True
-        return False
+                    if self._chain.at(said.position) == said.chain:
+                        covered = max(covered, said.position)
+        return covered
 
     @property
     def is_reached(self) -> bool:
@@ -157,13 +190,13 @@ class Register:
         if self.streams is None:
             return False
         outbox = self.scheme.store.outbox
-        missing = [one for one in outbox.everything() if _mark(one) not in self._there]
+        missing = [one for one in outbox.everything() if not self.is_there(one)]
         try:
             for start in range(0, len(missing), _AT_ONCE):
                 await _append(self.streams, missing[start : start + _AT_ONCE])
             await self._look_again()
             waiting = outbox.unpublished(limit=None)
-            outbox.mark_published(one.number for one in waiting if _mark(one) in self._there)
+            outbox.mark_published(one.number for one in waiting if self.is_there(one))
             if self.scheme.issuer is not None:
                 await self.scheme.issuer.issue(self.streams)
         except StreamsUnavailable as error:
@@ -175,8 +208,7 @@ class Register:
         """Read what has come since; what was appended counts as published once it is seen."""
         assert self.streams is not None  # noqa: S101  only the relay asks
         async for record in self.streams.read(CONTROL, start=self._chain.end):
-            self._there.setdefault(_mark(record), record.offset)
-            self._chain.extend(record.key, record.value, record.offset)
+            self.see(record)
 
 
 async def open_register(scheme: SchemeFolder, streams: Streams | None) -> Register:
@@ -185,20 +217,27 @@ async def open_register(scheme: SchemeFolder, streams: Streams | None) -> Regist
         records = [] if streams is None else [one async for one in streams.read(CONTROL)]
     except StreamsUnavailable:
         records, streams = [], None
-    control, chain, there = scheme.control(), Chain(), dict[bytes, int]()
+    kept = {_mark(one): one for one in scheme.store.outbox.everything()}
+    published = _state(scheme, records)
+    register = Register(scheme, published, published, streams, frozenset(kept))
     for record in records:
-        control.apply(record.key, record.value, record.offset)
-        chain.extend(record.key, record.value, record.offset)
-        there.setdefault(_mark(record), record.offset)
-    kept = {}
-    for one in scheme.store.outbox.everything():
-        kept[_mark(one)] = one
-    for place, (mark, one) in enumerate(kept.items()):
-        if mark not in there:
-            control.apply(one.key, one.value, chain.end + place)
-    new = {_mark(record): record for record in records if _mark(record) not in kept}
-    _take_in(scheme, new.values())
-    return Register(scheme, control, streams, there, frozenset(kept), chain)
+        register.see(record)
+    _take_in(scheme, {_mark(one): one for one in records if _mark(one) not in kept}.values())
+    waiting = [one for one in kept.values() if not register.is_there(one)]
+    if waiting:
+        # What waits has its place after all that is there.
+        end = records[-1].offset + 1 if records else 0
+        register.control = _state(scheme, records)
+        for place, one in enumerate(waiting):
+            register.control.apply(one.key, one.value, end + place)
+    return register
+
+
+def _state(scheme: SchemeFolder, records: Iterable[Record]) -> ControlState:
+    state = scheme.control()
+    for record in records:
+        state.apply(record.key, record.value, record.offset)
+    return state
 
 
 async def relay_waiting(store: Store, streams: Streams) -> int:

@@ -1,7 +1,7 @@
 """Take a party's statement in: checked as a router will check it, and against its life.
 
 A statement comes as a compact JWS, from a key in this folder or in a file from the
-machine where the party signs (`broker.signature_files`). Routers believe it by its
+machine where the party signs (`signature_files`). Routers believe it by its
 signature alone; what is checked here on top keeps an officer from putting on record
 what would have no effect, or not the one meant.
 """
@@ -9,12 +9,13 @@ what would have no effect, or not the one meant.
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ValidationError
 
+from agreements.candidates import NEVER_US
 from agreements.model import Agreement
 from agreements.signatures import (
     Invalid,
@@ -94,6 +95,30 @@ class Submitted:
     is_covered: bool
     was_there: bool
 
+    def to_json(self) -> dict[str, Any]:
+        """Return how far it has come, for a reader."""
+        return {
+            "id": self.id,
+            "was_there": self.was_there,
+            "offset": self.offset,
+            "on_control": self.offset is not None,
+            "covered": self.is_covered,
+        }
+
+
+def signature_type(text: str) -> SignatureType:
+    """Return the type of statement that a word means.
+
+    Raises:
+        NotASignature: none has this name.
+
+    """
+    try:
+        return SignatureType(text)
+    except ValueError:
+        expected = ", ".join(SignatureType)
+        raise NotASignature(f"there is no statement {text!r}: expected {expected}") from None
+
 
 async def submit(
     scheme: SchemeFolder, streams: Streams | None, token: str, *, by: str | None = None
@@ -106,7 +131,50 @@ async def submit(
         RejectedInput: the agreement's life does not allow it now.
 
     """
+    return await _take_in(await open_register(scheme, streams), token, by=by)
+
+
+async def say(
+    scheme: SchemeFolder,
+    streams: Streams | None,
+    saying: Saying,
+    *,
+    agreement_id: str,
+    version: int | None = None,
+) -> Submitted:
+    """Sign with a party's key that lies in this folder, and submit; default the latest version.
+
+    A resume that names no suspension lifts the only one of the party that stands.
+
+    Raises:
+        KeysUnavailable: the party's keys are not in this folder.
+        RejectedInput: as `submit`.
+
+    """
     register = await open_register(scheme, streams)
+    text = register.version(agreement_id, version)
+    if saying.type is SignatureType.RESUME and saying.lifts is None:
+        saying = replace(saying, lifts=_standing_suspension(text, saying.party))
+    assert text.agreement is not None  # noqa: S101  a text on record
+    token = saying.sign(text.agreement, scheme.party_keys(saying.party).signing[0])
+    return await _take_in(register, token, by=saying.signatory.name)
+
+
+def _standing_suspension(version: Version, party: str) -> str:
+    found = [
+        one.id for one in version.suspensions() if one.party == party and one.until_us == NEVER_US
+    ]
+    if len(found) == 1:
+        return found[0]
+    raise NotThere(
+        f"{party} has no suspension that stands: see `concordat agreement status`"
+        if not found
+        else f"{party} has {len(found)} suspensions that stand: name one with --lifts, of"
+        f" {', '.join(found)}"
+    )
+
+
+async def _take_in(register: Register, token: str, *, by: str | None) -> Submitted:
     statement = read_statement(token)
     version = text_signed(register, statement)
     check_key(register, statement, token)
@@ -124,9 +192,8 @@ async def submit(
             transaction.publish(key, value)
     await register.relay()
     offset = register.offset_of(key, value)
-    return Submitted(
-        statement, statement_id(token), offset, await register.is_covered(offset), was_there
-    )
+    is_covered = offset is not None and offset < await register.covered_to()
+    return Submitted(statement, statement_id(token), offset, is_covered, was_there)
 
 
 def read_statement(token: str) -> Statement:
@@ -195,7 +262,7 @@ def check_key(register: Register, statement: Statement, token: str) -> None:
     if party is None:
         raise NotASignature(f"{statement.party} is no party of this scheme")
     subject = Subject(statement.agreement, statement.version, statement.sha256)
-    keys = [dict(key) for key in party.signing_keys]
+    keys = [key.to_jwk() for key in party.verifying_keys()]
     checked = check_signature(token, subject, party=party.id, keys=keys, type=statement.type)
     if isinstance(checked, Invalid):
         raise NotASignature(_FAULTS.get(checked.fault, _FAULTS[None]).format(party=party.id))

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 
 from broker.cli import (
     agreement_checking,
+    agreement_life,
+    agreement_signing,
     agreement_trying,
     agreements,
     bench,
@@ -38,6 +40,8 @@ for part in (
     demo,
     scheme,
     agreements,
+    agreement_signing,
+    agreement_life,
     agreement_checking,
     agreement_trying,
     templates,
