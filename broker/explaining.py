@@ -7,16 +7,19 @@ What comes out is compared with the decision record, field by field.
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from agreements.deciding import checks
 from agreements.gateways import gateway
 from broker.control import ControlState, Snapshot
 from broker.delivering import clause_of
+from broker.holding import HELD
 from broker.legal import in_words
 from broker.recording import read_decision
 from broker.routing import DECISIONS, Accepted, Router
 from broker.scheme import SchemeFolder
+from broker.settling import Settler
+from broker.status import rules_of
 from connectors.streams import Batch, Record, Streams
 from schemas.errors import RejectedInput
 
@@ -32,59 +35,106 @@ async def explain(
 ) -> dict[str, Any]:
     """Return what was decided about an event and why, and whether deciding again agrees.
 
+    What was held and later settled has a record for each: those that settle are told
+    under ``settled``, in order. ``control_is_whole`` is whether every document that the
+    router knew is still there.
+
     Raises:
         NoDecision: no decision record names the event, or none with that recipient.
 
     """
-    record = await find_decision(streams, event_id)
-    told = [
-        candidate
-        for candidate in record["candidates"]
-        if recipient is None or candidate["recipient"] == recipient
-    ]
-    if recipient is not None and not told:
+    records = await find_decisions(streams, event_id)
+    if not records:
+        raise NoDecision(await _why_none(scheme, streams, event_id))
+    told = [await _explained(scheme, streams, record, recipient) for record in records]
+    if recipient is not None and not told[0]["decisions"]:
         raise NoDecision(f"the decision on {event_id} names no recipient {recipient}")
-    control = scheme.control()
-    await control.load(streams, before=record["rules"])
-    event = await _event(streams, record)
-    again = _Again(scheme.router(streams), control, record, event)
+    first = records[0]
+    every = [one["agrees"] for one in told]
     return {
         "event_id": event_id,
-        "event_type": record["eventType"],
-        "publisher": record["publisher"],
-        "occurred_at": record["occurredAt"].isoformat(),
-        "decided_at": record["decidedAt"].isoformat(),
-        "agrees": again.agrees,
-        "event_held": event is not None,
-        "decisions": [again.explained(candidate) for candidate in told],
+        "event_type": first["eventType"],
+        "publisher": first["publisher"],
+        "occurred_at": first["occurredAt"].isoformat(),
+        **told[0],
+        "agrees": False if False in every else None if None in every else True,
+        "settled": [
+            {"suspension": record["settles"]["suspension"], **one}
+            for record, one in zip(records[1:], told[1:], strict=True)
+            if one["decisions"]
+        ],
     }
 
 
+async def find_decisions(streams: Streams, event_id: str) -> list[dict[str, Any]]:
+    """Return the decision records of an event: the first decision, then what settled it."""
+    needle = event_id.encode()
+    found = []
+    async for record in streams.read(DECISIONS):
+        if record.value is not None and needle in record.value:
+            decision = read_decision(record.value)
+            if decision["eventId"] == event_id:
+                found.append(decision)
+    return sorted(found, key=lambda one: (one["settles"] is not None, one["decidedAt"]))
+
+
 async def find_decision(streams: Streams, event_id: str) -> dict[str, Any]:
-    """Return the decision record of an event.
+    """Return the first decision record of an event.
 
     Raises:
         NoDecision: there is none.
 
     """
-    needle = event_id.encode()
-    async for record in streams.read(DECISIONS):
-        if record.value is not None and needle in record.value:
-            decision = read_decision(record.value)
-            if decision["eventId"] == event_id:
-                return decision
-    raise NoDecision(
-        f"no decision on event {event_id}: it is not routed yet (`concordat run --until-idle`),"
-        " in quarantine, or the id is mistyped"
-    )
+    found = await find_decisions(streams, event_id)
+    if not found:
+        raise NoDecision(_NO_DECISION.format(event_id=event_id))
+    return found[0]
 
 
-async def _event(streams: Streams, record: Mapping[str, Any]) -> Record | None:
-    """Return the sealed event that a decision was made on; None when it is no longer held."""
+_NO_DECISION: Final = (
+    "no decision on event {event_id}: it is not routed yet (`concordat run --until-idle`),"
+    " in quarantine, or the id is mistyped"
+)
+
+
+async def _why_none(scheme: SchemeFolder, streams: Streams, event_id: str) -> str:
+    """Say that there is no decision; also that there cannot be one while rules are too old."""
+    control = scheme.control()
+    await control.load(streams)
+    rules = await rules_of(scheme, streams, control)
+    why = _NO_DECISION.format(event_id=event_id)
+    return why if rules["standing"] == "fresh" else f"{why}; {rules['sentence']}"
+
+
+async def _explained(
+    scheme: SchemeFolder, streams: Streams, record: dict[str, Any], recipient: str | None
+) -> dict[str, Any]:
+    """Return what one decision record tells, made again where that is possible."""
+    control = scheme.control()
+    await control.load(streams, before=record["rules"])
+    settles = record["settles"]
+    event = await _record_at(streams, record)
+    copy = None if settles is None else await _record_at(streams, {"topic": HELD, **settles})
+    again = _Again(scheme.router(streams), control, record, event=event, copy=copy)
+    return {
+        "decided_at": record["decidedAt"].isoformat(),
+        "agrees": again.agrees,
+        "control_is_whole": control.chain.end == record["rules"],
+        "event_held": event is not None,
+        "decisions": [
+            again.explained(candidate)
+            for candidate in record["candidates"]
+            if recipient is None or candidate["recipient"] == recipient
+        ],
+    }
+
+
+async def _record_at(streams: Streams, place: Mapping[str, Any]) -> Record | None:
+    """Return the record at a place; None when it is no longer kept."""
     async for found in streams.read(
-        record["topic"], partition=record["partition"], start=record["offset"]
+        place["topic"], partition=place["partition"], start=place["offset"]
     ):
-        return found if found.offset == record["offset"] else None
+        return found if found.offset == place["offset"] else None
     return None
 
 
@@ -96,17 +146,24 @@ class _Again:
         router: Router,
         control: ControlState,
         record: Mapping[str, Any],
+        *,
         event: Record | None,
+        copy: Record | None,
     ) -> None:
         rules = control.snapshot().rules
         at_ms = int(record["decidedAt"].timestamp() * 1000 + 0.5)
         self._at_us = at_ms * 1000
         self._accepted: Accepted | None = None
         self.agrees: bool | None = None
-        """Whether the whole record comes out as it is; None when the event is not held."""
-        if event is not None:
-            made = _made_again(router, Snapshot(rules, record["rules"]), event, at_ms=at_ms)
+        """Whether the whole record comes out as it is; None when what it was made of is gone."""
+        snapshot = Snapshot(rules, record["rules"])
+        settles = record["settles"]
+        source = event if settles is None else copy
+        if source is not None:
+            suspension = None if settles is None else settles["suspension"]
+            made = _made_again(router, snapshot, source, suspension, at_ms=at_ms)
             self.agrees = made is not None and _comparable(made) == _comparable(record)
+        if event is not None:
             with contextlib.suppress(RejectedInput):
                 self._accepted = router.open(event, at_us=self._at_us)
         found = rules.candidates(record["publisher"], record["eventType"], at=self._at_us)
@@ -151,11 +208,15 @@ class _Again:
 
 
 def _made_again(
-    router: Router, snapshot: Snapshot, event: Record, *, at_ms: int
+    router: Router, snapshot: Snapshot, source: Record, suspension: str | None, *, at_ms: int
 ) -> dict[str, Any] | None:
-    """Route the event as it was routed then; None when no decision comes of it."""
-    batch = Batch(event.topic, event.partition, [event], event.offset + 1, 0)
-    routed = router.route(batch, snapshot, at_ms=at_ms, partitions=None)
+    """Route an event, or settle a held copy, as it was done then; None when nothing comes of it."""
+    batch = Batch(source.topic, source.partition, [source], source.offset + 1, 0)
+    if suspension is None:
+        routed = router.route(batch, snapshot, at_ms=at_ms, partitions=None)
+    else:
+        settler = Settler(router)
+        routed = settler.settle(batch, suspension, snapshot, at_ms=at_ms, partitions=None)
     made = [out.value for out in routed.outgoing if out.topic == DECISIONS and out.value]
     return read_decision(made[0]) if made else None
 

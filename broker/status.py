@@ -3,6 +3,7 @@
 import time
 from typing import Any, Final
 
+from broker.control import ControlState
 from broker.freshness import TOPIC, to_json
 from broker.opening import EVENTS
 from broker.scheme import SchemeFolder
@@ -26,23 +27,26 @@ async def status_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any]:
     """Return how the rules stand as a router that starts now would see them, and what waits."""
     control = scheme.control()
     await control.load(streams)
-    freshness = scheme.freshness(control)
-    topics = await streams.topics()
-    if TOPIC in topics:
-        async for record in streams.read(TOPIC):
-            freshness.take(record.value)
-    now_ms = time.time_ns() // 1_000_000
-    rules = to_json(freshness, now_ms)
-    held = await what_waits(streams, control, at_us=now_ms * 1000)
-    events = [name for name in topics if name.startswith(EVENTS)]
+    held = await what_waits(streams, control, at_us=time.time_ns() // 1000)
+    events = [name for name in await streams.topics() if name.startswith(EVENTS)]
     return {
-        "rules": rules | {"position": control.snapshot().position},
-        "sentence": _SENTENCES[rules["standing"]].format(
-            age=_words(rules["age_seconds"]), limit=_words(rules["limit_seconds"])
-        ),
+        "rules": await rules_of(scheme, streams, control),
         "waiting": await streams.lag(scheme.settings.router.group, events),
         "held": sum(one["held"] for one in held),
     }
+
+
+async def rules_of(scheme: SchemeFolder, streams: Streams, control: ControlState) -> dict[str, Any]:
+    """Return whether rules made of ``control`` as it was read may be gone by, and a sentence."""
+    freshness = scheme.freshness(control)
+    if TOPIC in await streams.topics():
+        async for record in streams.read(TOPIC):
+            freshness.take(record.value)
+    rules = to_json(freshness, time.time_ns() // 1_000_000)
+    sentence = _SENTENCES[rules["standing"]].format(
+        age=_words(rules["age_seconds"]), limit=_words(rules["limit_seconds"])
+    )
+    return rules | {"position": control.chain.end, "sentence": sentence}
 
 
 def _words(seconds: int | None) -> str:

@@ -53,7 +53,17 @@ def show(console: Console, explained: dict[str, Any]) -> None:
     for decision in explained["decisions"]:
         console.print()
         _show_decision(console, decision)
+    for settled in explained["settled"]:
+        console.print()
+        console.print(
+            f"Settled {settled['decided_at']}, when suspension {settled['suspension']} had ended",
+            soft_wrap=True,
+        )
+        for decision in settled["decisions"]:
+            _show_decision(console, decision)
     console.print()
+    if not explained["control_is_whole"]:
+        console.print("[red]control no longer has every document that the router knew.[/]")
     console.print(_agreement_of(explained["agrees"]))
 
 
@@ -61,7 +71,9 @@ def _show_decision(console: Console, decision: dict[str, Any]) -> None:
     if not decision["recipient"]:
         console.print("[red]deny[/]: no agreement names a recipient of this event")
         return
-    colour = {"permit": "green", "deny": "red", "review": "yellow"}[decision["outcome"]]
+    colour = {"permit": "green", "deny": "red", "review": "yellow", "hold": "yellow"}[
+        decision["outcome"]
+    ]
     why = ": ".join(filter(None, (decision["reason"], decision["detail"])))
     console.print(
         f"[bold]{decision['recipient']}[/]: [{colour}]{decision['outcome']}[/]"

@@ -77,7 +77,7 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
     else:
-        typer.echo(found["sentence"])
+        typer.echo(found["rules"]["sentence"])
         typer.echo(f"{found['waiting']} events wait to be routed")
         typer.echo(f"{found['held']} are held by suspensions")
     raise typer.Exit(0 if found["rules"]["standing"] == "fresh" else 1)
