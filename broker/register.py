@@ -17,7 +17,7 @@ import getpass
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
@@ -32,7 +32,7 @@ from broker.control import ControlState
 from broker.freshness import TOPIC as FRESHNESS
 from broker.freshness import Chain, Statement
 from broker.scheme import SchemeFolder
-from broker.storage import MAX_VALUE_BYTES, MAX_VERSION, Store, Transaction, Waiting
+from broker.storage import MAX_VALUE_BYTES, MAX_VERSION, Transaction, Waiting
 from connectors.streams import Outgoing, Record, Streams, StreamsUnavailable, UnknownTopic
 from schemas.control import BadDocument, Kind, Party, open_document, parse_document_key
 from schemas.errors import ConfigurationError, RejectedInput
@@ -91,7 +91,7 @@ class Register:
 
     def see(self, record: Record) -> None:
         """Note that a record is on ``control``."""
-        self._there.setdefault(_mark(record), record.offset)
+        self._there.setdefault(mark(record), record.offset)
         self._chain.extend(record.key, record.value, record.offset)
         if (record.key or b"").startswith(_SIGNATURE):
             with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
@@ -100,7 +100,7 @@ class Register:
 
     def is_there(self, waiting: Waiting) -> bool:
         """Whether a record of the outbox was seen on ``control``."""
-        return _mark(waiting) in self._there
+        return mark(waiting) in self._there
 
     def offset_of(self, key: bytes, value: bytes) -> int | None:
         """Return where a record lies on ``control``; None where it does not, or not yet."""
@@ -108,8 +108,8 @@ class Register:
 
     def holds(self, key: bytes, value: bytes) -> bool:
         """Whether a record is on ``control``, or waits to be."""
-        mark = _mark_of(key, value)
-        return mark in self._there or mark in self._kept
+        wanted = _mark_of(key, value)
+        return wanted in self._there or wanted in self._kept
 
     def statement_offset(self, version: Version, party: str, statement: str) -> int | None:
         """Return where a party's statement last came to ``control``; None: not yet.
@@ -192,8 +192,7 @@ class Register:
         outbox = self.scheme.store.outbox
         missing = [one for one in outbox.everything() if not self.is_there(one)]
         try:
-            for start in range(0, len(missing), _AT_ONCE):
-                await _append(self.streams, missing[start : start + _AT_ONCE])
+            await append_to_control(self.streams, missing)
             await self._look_again()
             waiting = outbox.unpublished(limit=None)
             outbox.mark_published(one.number for one in waiting if self.is_there(one))
@@ -217,12 +216,12 @@ async def open_register(scheme: SchemeFolder, streams: Streams | None) -> Regist
         records = [] if streams is None else [one async for one in streams.read(CONTROL)]
     except StreamsUnavailable:
         records, streams = [], None
-    kept = {_mark(one): one for one in scheme.store.outbox.everything()}
+    kept = {mark(one): one for one in scheme.store.outbox.everything()}
     published = _state(scheme, records)
     register = Register(scheme, published, published, streams, frozenset(kept))
     for record in records:
         register.see(record)
-    _take_in(scheme, {_mark(one): one for one in records if _mark(one) not in kept}.values())
+    _take_in(scheme, {mark(one): one for one in records if mark(one) not in kept}.values())
     waiting = [one for one in kept.values() if not register.is_there(one)]
     if waiting:
         # What waits has its place after all that is there.
@@ -240,23 +239,16 @@ def _state(scheme: SchemeFolder, records: Iterable[Record]) -> ControlState:
     return state
 
 
-async def relay_waiting(store: Store, streams: Streams) -> int:
-    """Publish what waits in the outbox, oldest first; returns how many records it was.
+async def append_to_control(streams: Streams, records: Sequence[Waiting]) -> None:
+    """Append records of the outbox to ``control``, in their order.
 
     Raises:
-        StreamsUnavailable: the streams are away; nothing is lost.
+        StreamsUnavailable: the streams are away; what is not there yet comes next time.
 
     """
-    count = 0
-    while waiting := store.outbox.unpublished():
-        await _append(streams, waiting)
-        store.outbox.mark_published(one.number for one in waiting)
-        count += len(waiting)
-    return count
-
-
-async def _append(streams: Streams, records: list[Waiting]) -> None:
-    await streams.append([Outgoing(CONTROL, one.key, one.value) for one in records])
+    for start in range(0, len(records), _AT_ONCE):
+        some = records[start : start + _AT_ONCE]
+        await streams.append([Outgoing(CONTROL, one.key, one.value) for one in some])
 
 
 def _take_in(scheme: SchemeFolder, records: Iterable[Record]) -> None:
@@ -300,7 +292,8 @@ def _accepted_by(version: Version) -> int:
     return sum(version.standing_of(party.id) is Standing.ACCEPTED for party in parties)
 
 
-def _mark(record: Record | Waiting) -> bytes:
+def mark(record: Record | Waiting) -> bytes:
+    """Return what stands for a record's key and value when records are compared."""
     return _mark_of(record.key or b"", record.value or b"")
 
 

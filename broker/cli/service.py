@@ -1,6 +1,7 @@
 """``concordat run``."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import typer
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
 
-_PARTS: Final = ("router", "freshness")
+_PARTS: Final = ("router", "freshness", "relay")
 
 
 def register(app: typer.Typer) -> None:
@@ -24,14 +25,14 @@ def run(
         bool, typer.Option("--until-idle", help="End when nothing is left to route.")
     ] = False,
     only: Annotated[
-        str, typer.Option(help=f"Only these parts, of {' and '.join(_PARTS)}; all without it.")
+        str, typer.Option(help=f"Only these parts, of {', '.join(_PARTS)}; all without it.")
     ] = "",
     as_json: Json = False,
 ) -> None:
     """Run the service until stopped (SIGINT or SIGTERM): route what is published.
 
     Where the scheme's private key is, also say again and again that the rules are up to
-    date; routers stop when nobody does.
+    date; routers stop when nobody does. Where the store is, publish what waits in it.
     """
     parts = tuple(part.strip() for part in only.split(",") if part.strip()) or _PARTS
     if unknown := [part for part in parts if part not in _PARTS]:
@@ -45,12 +46,19 @@ def run(
     configure_logs(settings.logs, stream=sys.stderr if until_idle or as_json else None)
 
     async def work() -> dict[str, int]:
-        async with scheme.streams() as streams:
+        async with scheme.streams() as streams, contextlib.AsyncExitStack() as stack:
             loop = asyncio.get_running_loop()
+            if "relay" in parts:
+                from broker.relaying import relaying
+
+                await stack.enter_async_context(relaying(scheme, streams))
             if "router" not in parts:
                 stopping = asyncio.Event()
                 _on_signals(loop, stopping.set)
-                await scheme.keep_fresh(streams, stopping)
+                if "freshness" in parts:
+                    await scheme.keep_fresh(streams, stopping)
+                else:
+                    await stopping.wait()
                 return {}
             service = scheme.service(streams, issues="freshness" in parts)
             _on_signals(loop, service.stop)

@@ -84,9 +84,9 @@ class Outbox:
                     .values(published_at=now)
                 )
 
-    def everything(self) -> Iterator[Waiting]:
-        """Return every record there ever was, published or not, oldest first."""
-        last = 0
+    def everything(self, *, after: int = 0) -> Iterator[Waiting]:
+        """Return every record there ever was after a number, published or not, oldest first."""
+        last = after
         while True:
             with self._connect() as connection:
                 rows = connection.execute(
