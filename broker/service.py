@@ -92,6 +92,7 @@ class RouterService:
             control,
             is_fresh=self._is_fresh,
             tally=self.tally,
+            max_records=max_records,
             session_seconds=session_seconds,
         )
 

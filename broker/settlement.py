@@ -49,12 +49,14 @@ class Settlement:
         *,
         is_fresh: Callable[[], bool],
         tally: Counter[str],
+        max_records: int = _MOST_RECORDS,
         session_seconds: float = 10.0,
     ) -> None:
         self._streams = streams
         self._settler = settler
         self._control = control
         self._is_fresh = is_fresh
+        self._max_records = min(max_records, _MOST_RECORDS)
         self._session_seconds = session_seconds
         self._waiting = Waiting()
         self._read: dict[int, int] = {}
@@ -126,7 +128,7 @@ class Settlement:
         async with self._streams.group(
             group_of(suspension),
             [HELD],
-            max_records=_MOST_RECORDS,
+            max_records=self._max_records,
             on_assigned=self._on_assigned,
             session_timeout=self._session_seconds,
         ) as group:
