@@ -189,7 +189,7 @@ def adopted(template: Template, options: Sequence[str], file: Path | None) -> Ad
     if file is not None:
         name = str(file)
         given, source = read_bindings(file.read_bytes(), name=name)
-    given |= _of_options(template, options)
+    given |= of_options(template, options)
     values = bind(template, given, name=name, source=source)
     text = agreement_text(template, values)
     agreement, placed = read_with_source(text, name="the agreement")
@@ -197,7 +197,7 @@ def adopted(template: Template, options: Sequence[str], file: Path | None) -> Ad
     return Adoption(agreement, text, values, problems)
 
 
-def _of_options(template: Template, options: Sequence[str]) -> dict[str, str | list[str]]:
+def of_options(template: Template, options: Sequence[str]) -> dict[str, str | list[str]]:
     """Return the bindings of the command line; a place of many values may come repeatedly."""
     given: dict[str, str | list[str]] = {}
     for option in options:

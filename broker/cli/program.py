@@ -25,6 +25,7 @@ from broker.cli import (
     hold,
     scheme,
     service,
+    template_life,
     templates,
 )
 from schemas.errors import ConcordatError
@@ -45,6 +46,7 @@ for part in (
     agreement_checking,
     agreement_trying,
     templates,
+    template_life,
     edge,
     service,
     explain,

@@ -18,7 +18,14 @@ Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A template's name or address, such as marac.")
 ]
 Version = Annotated[int | None, typer.Option(help="Default: the latest that may be adopted.")]
+AnyVersion = Annotated[int | None, typer.Option("--version", help="Default: the latest.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write to this file, which is new.")]
+
+File = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
+Bind = Annotated[
+    list[str] | None,
+    typer.Option("--bind", metavar="PLACE=VALUE", help="Fill a place; may be repeated."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +73,7 @@ def show(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        _write_new(out, text)
+        write_new(out, text)
 
 
 @template_app.command("adopt")
@@ -100,7 +107,7 @@ def adopt(
             print_json({"adopted": False, "template": entry.template.link, "problems": problems})
         raise
     if out is not None:
-        _write_new(out, result.text)
+        write_new(out, result.text)
     _tell_adoption(entry.template, result, out, as_json=as_json)
 
 
@@ -119,7 +126,29 @@ def _tell_adoption(template: "Template", result: Any, out: Path | None, *, as_js
         typer.echo(f"  to be confirmed by an IG lead, {entry.flow}: {entry.text.strip()}")
 
 
-def _write_new(path: Path, text: str) -> None:
+@template_app.command("diff")
+def diff(
+    file: File,
+    version: Annotated[
+        int | None, typer.Option(help="Of the template. Default: the one adopted.")
+    ] = None,
+    bind: Bind = None,
+    folder: Dir = HERE,
+    as_json: Json = False,
+) -> None:
+    """Show where a local agreement departs from its template, and what that means."""
+    from broker.template_diff import diff_of
+    from broker.templates import TemplateShelf
+
+    found = diff_of(TemplateShelf.of(folder), file, version, bind or [])
+    if as_json:
+        print_json(found.to_json())
+        return
+    for line in found.lines():
+        typer.echo(line)
+
+
+def write_new(path: Path, text: str) -> None:
     """Write a file that must not be there yet."""
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
