@@ -140,7 +140,7 @@ class PartyRole(Part):
     contact: Contact | None = None
     contacts: Contacts = Contacts()
     identifiers: tuple[Registered, ...] = ()
-    catalogue_ids: tuple[Title, ...] = ()  # of its API, SharingPolicy.Party.CatalogueID
+    catalogue_ids: tuple[Title | Identifier, ...] = ()  # SharingPolicy.Party.CatalogueID
     capacities: tuple[Capacity, ...] = ()
     joined_on: Day | None = None
     left_on: Day | None = None

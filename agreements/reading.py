@@ -58,6 +58,22 @@ def read_with_source(text: str | bytes, *, name: str) -> tuple[Agreement, Source
     return _validated(source, name), source
 
 
+def read_draft(text: str | bytes, *, name: str) -> Mapping[str, Any]:
+    """Return what a draft says so far, as JSON data: fields may be missing or not yet right.
+
+    Raises AgreementInvalid when a field is not even of the shape that it should have.
+    """
+    source = read_source(text, name=name)
+    try:
+        _validated(source, name)
+    except AgreementInvalid as invalid:
+        misshapen = [problem for problem in invalid.problems if problem.code == "wrong-type"]
+        if misshapen:
+            raise AgreementInvalid(name, misshapen) from None
+    data: Mapping[str, Any] = source.data
+    return data
+
+
 def from_document(document: Mapping[str, Any], *, name: str = "the document") -> Agreement:
     """Return the agreement in JSON data (a control record); raises AgreementInvalid."""
     return _validated(Source(document), name)

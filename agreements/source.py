@@ -114,7 +114,7 @@ def _decoded(text: str | bytes) -> str:
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            before = text[: error.start].decode("utf-8", "replace")
+            before = error.object[: error.start].decode("utf-8", "replace")
             place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
             found = _problem("not-utf-8", "expected UTF-8 text", "save the file as UTF-8", place)
             raise _Stop(found) from None

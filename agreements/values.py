@@ -177,7 +177,7 @@ def _moment(value: object) -> datetime:
             pass
         else:
             moment = moment.replace(tzinfo=UTC)
-            if _moment_text(moment) == value:
+            if moment_text(moment) == value:
                 return moment
     raise PydanticCustomError(
         "not-a-time",
@@ -185,7 +185,8 @@ def _moment(value: object) -> datetime:
     )
 
 
-def _moment_text(moment: datetime) -> str:
+def moment_text(moment: datetime) -> str:
+    """Return a UTC time in the one spelling that is accepted."""
     if moment.time() == datetime.min.time():
         return moment.date().isoformat()
     precision = "milliseconds" if moment.microsecond else "seconds"
@@ -224,7 +225,7 @@ CalendarDuration = Annotated[
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
-    PlainSerializer(_moment_text, when_used="json"),
+    PlainSerializer(moment_text, when_used="json"),
     WithJsonSchema(
         {"type": "string", "pattern": f"^{_MOMENT.pattern}$", "examples": ["2026-04-01"]}
     ),
