@@ -18,7 +18,7 @@ from agreements.signatures import Statement
 from broker.keystore import FileKeyStore, KeysUnavailable
 from broker.submitting import NotASignature, Saying, read_statement
 from schemas.errors import ConfigurationError, RejectedInput
-from schemas.keys import BadKey, SigningKey
+from schemas.keys import BadKey, SigningKey, VerifyingKey
 
 LARGEST_BYTES: Final = 64 * 1024
 """Of a signature file or a key file; both are a page at most."""
@@ -124,6 +124,22 @@ def read_signing_key(file: Path, passphrase: str | None) -> SigningKey:
     return _signing_key(keys if isinstance(keys, list) else [], file)
 
 
+def read_public_key(raw: bytes, *, name: str) -> VerifyingKey:
+    """Read the public half of a signing key, as ``key new`` writes it.
+
+    Raises:
+        BadKey: it is none, or the private half is in it, too.
+
+    """
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise BadKey(f"{name} is not a key: expected a public JWK, as `concordat key new` writes")
+    return VerifyingKey.from_jwk(document)
+
+
 def write_signing_key(file: Path, key: SigningKey, passphrase: str | None) -> None:
     """Write a private signing key for its owner alone; encrypted where the name ends in .jwe.
 
@@ -137,8 +153,8 @@ def write_signing_key(file: Path, key: SigningKey, passphrase: str | None) -> No
         return
     if passphrase is None:
         raise KeysUnavailable(
-            f"{file} is to be encrypted: set CONCORDAT_KEY_PASSPHRASE, and use the same where"
-            " the key is used; or choose a name that does not end in .jwe"
+            f"{file} is to be encrypted: set CONCORDAT_KEY_PASSPHRASE or give"
+            " --passphrase-file, and use the same passphrase where the key is used; or choose a name that does not end in .jwe"
         )
     write_new(file, "", mode=0o600)
     FileKeyStore(file.parent, SecretStr(passphrase)).save(file.stem, [key.to_private_jwk()])

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from agreements.model import Agreement
-from agreements.signatures import SignatureType, Standing
+from agreements.signatures import STOPS, SignatureType, Standing
 from agreements.signed import Said, Version
 from broker.register import Register, open_register
 from broker.scheme import SchemeFolder
@@ -73,6 +73,8 @@ def _party(version: Version, party: str, agreement: Agreement, at: datetime) -> 
         one.statement for one in version.said.get(party, ()) if one.statement.type in _ANSWERS
     ]
     last = max(answers, key=lambda statement: statement.signed_at, default=None)
+    if standing is Standing.UNSIGNED:
+        last = None  # what a stolen key signed, say
     return {
         "party": party,
         "standing": standing.value,
@@ -95,7 +97,7 @@ def _statement(register: Register, version: Version, said: Said, covered: int) -
         "signed_at": statement.signed_at.isoformat(),
         "effective_at": statement.effective_at and statement.effective_at.isoformat(),
         "reason": statement.reason,
-        "counts": said.is_believed,
+        "counts": said.is_believed or statement.type in STOPS,
         "offset": offset,
         "covered": offset is not None and offset < covered,
     }

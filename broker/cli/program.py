@@ -23,6 +23,7 @@ from broker.cli import (
     edge,
     explain,
     hold,
+    keys,
     scheme,
     service,
     template_life,
@@ -51,6 +52,7 @@ for part in (
     service,
     explain,
     hold,
+    keys,
     bench,
 ):
     part.register(app)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+from broker.cli.publishing import say_waiting
 from broker.settings import FILE_NAME
 from schemas.errors import ConcordatError
 
@@ -46,6 +47,8 @@ def init(
         # Without its topics it is no scheme: leave the folder to the next try.
         (folder / FILE_NAME).unlink()
         shutil.rmtree(folder / "keys")
+        for file in folder.glob("store.db*"):
+            file.unlink()
         raise
     typer.echo(
         f"The scheme is in {folder}. Next: concordat party add ID --name NAME --dir {folder}"
@@ -75,6 +78,7 @@ def party_add(
 ) -> None:
     """Add an organisation: make its keys and have the scheme vouch for it."""
     from broker.administration import PartyDraft, add_party
+    from broker.register import reaching
     from broker.scheme import SchemeFolder
 
     scheme = SchemeFolder(settings_of(folder))
@@ -84,7 +88,7 @@ def party_add(
     )
 
     async def add() -> str:
-        async with scheme.streams() as streams:
+        async with reaching(scheme) as streams:
             added = await add_party(scheme, streams, draft)
             return added.verifying_keys()[0].kid
 
@@ -93,6 +97,7 @@ def party_add(
         print_json({"party": party, "signing_key": kid})
     else:
         typer.echo(f"{party} is in the scheme; its private keys are in {folder}/parties/{party}.")
+    say_waiting(scheme)
 
 
 @party_app.command("list")
@@ -101,14 +106,14 @@ def party_list(
     as_json: Json = False,
 ) -> None:
     """Show the organisations of the scheme."""
+    from broker.register import open_register, reaching
     from broker.scheme import SchemeFolder
 
     scheme = SchemeFolder(settings_of(folder))
 
     async def load() -> list[dict[str, object]]:
-        control = scheme.control()
-        async with scheme.streams() as streams:
-            await control.load(streams)
+        async with reaching(scheme) as streams:
+            control = (await open_register(scheme, streams)).control
         return [
             {
                 "party": party.id,
@@ -116,6 +121,7 @@ def party_list(
                 "regime": party.regime,
                 "purposes": list(party.purposes),
                 "state": party.state,
+                "assurances": [one.model_dump(mode="json") for one in party.assurances],
             }
             for party in sorted(control.snapshot().rules.parties.values(), key=lambda p: p.id)
         ]
