@@ -6,10 +6,8 @@ of the schema begins in them (see `schemas.scanning`).
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from schemas.catalogue import EventType
+from schemas.catalogue import EventType
 
 
 # Not frozen: one is made for each event, and freezing costs more than the rest of its making.
@@ -23,7 +21,7 @@ class OpenedEvent:
     """
 
     publisher: str
-    type: "EventType"
+    type: EventType
     data: bytes
     offsets: list[int]
     occurred_at_us: int

@@ -4,9 +4,7 @@ Everything that is the same for all deliveries of one flow to one recipient is
 made once and kept as long as the rules are; what follows from an event is bounded.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -14,11 +12,12 @@ from agreements.candidates import Candidate
 from agreements.deciding import Permit
 from agreements.rules import Rules
 from agreements.views import Disclosure
-from broker.keyed_hash import keyed_hash
+from broker.keyed_hash import KeyedHash
 from broker.keyring import Keyring
 from broker.legal import to_evidence
+from broker.opening import InHand
 from broker.recording import Clause, permitted, permitted_part
-from connectors.streams import Outgoing, Record
+from connectors.streams import Outgoing
 from schemas.events import Envelope, dataschema_of
 from schemas.keys import BadKey
 from schemas.sealing import BindingTemplate, Sealer, bound_headers
@@ -41,7 +40,7 @@ class _Way:
     schema_header: tuple[str, bytes]
     flow_headers: tuple[tuple[str, bytes], ...]
     bound_flow_headers: bytes
-    key: Callable[[bytes], bytes]
+    key: KeyedHash
     clause: bytes
     view: bytes
     told: dict[Disclosure, bytes] = field(default_factory=dict)
@@ -64,25 +63,24 @@ class Deliveries:
             self._ways.clear()
             self._clauses.clear()
 
-    def deliver(
-        self, record: Record, envelope: Envelope, permit: Permit, *, subject: bytes
-    ) -> tuple[Outgoing, bytes]:
+    def deliver(self, event: InHand, permit: Permit) -> tuple[Outgoing, bytes]:
         """Return the delivery, and the candidate's part of the decision record."""
-        way = self._ways.get((permit.candidate, permit.view.fingerprint)) or self._way(
-            permit, envelope
-        )
-        headers = list(record.headers)
+        candidate, view, cut = permit
+        envelope, laid = event.envelope, event.laid
+        way = self._ways.get((candidate, view.fingerprint)) or self._way(permit, envelope)
         # Hot path: what the headers' names tell is kept, and what all deliveries share.
-        names, values = zip(*headers)  # noqa: B905  pairs by their type
-        place, form = _layout(names)
+        place = laid.layout.places["ce_dataschema"]
+        headers = list(event.record.headers)
         headers[place] = way.schema_header
-        bound = form % (*values[:place], way.schema_header[1], *values[place + 1 :])
+        values = list(laid.values)
+        values[place] = way.schema_header[1]
+        bound = laid.layout.bound % tuple(values)
         aad = way.binding.aad(envelope.id, bound + way.bound_flow_headers)
-        sealed = way.sealer.seal(permit.cut.framed, aad)
+        framed, disclosure = cut
+        sealed = way.sealer.seal(framed, aad)
         headers += way.flow_headers
         # Under a key of the recipient's own: by keys alone, nobody joins two recipients' topics.
-        key = way.key(subject)[:_KEY_BYTES]
-        disclosure = permit.cut.disclosure
+        key = way.key.of(event.opened.subjects[0])[:_KEY_BYTES]
         part = way.told.get(disclosure) or self._told(way, disclosure)
         delivery = _new_outgoing(Outgoing, (way.topic, key, sealed, headers))
         return delivery, part + sha256(sealed).digest()
@@ -135,7 +133,7 @@ class Deliveries:
             schema_header=("ce_dataschema", dataschema.encode()),
             flow_headers=flow_headers,
             bound_flow_headers=b"\0" + bound_headers(flow_headers),
-            key=keyed_hash(self._keys.derive("delivery-key", candidate.recipient)),
+            key=KeyedHash(self._keys.derive("delivery-key", candidate.recipient)),
             clause=self.clause(candidate),
             view=view.fingerprint,
         )
@@ -156,16 +154,6 @@ class Deliveries:
             sealer = Sealer(self._keys.signing[0], recipient, key)
             self._sealers[recipient, key.kid] = sealer
         return sealer
-
-
-@lru_cache(maxsize=1024)
-def _layout(names: tuple[str, ...]) -> tuple[int, bytes]:
-    """Return where the schema stands among an event's headers, and their form when bound.
-
-    The form is `bound_headers` with ``%b`` for each value. The names are of the closed
-    list that `read_envelope` keeps, so none has a percent sign in it.
-    """
-    return names.index("ce_dataschema"), bound_headers([(name, b"%b") for name in names])
 
 
 def clause_of(candidate: Candidate) -> Clause:

@@ -19,10 +19,12 @@ from connectors.streams import Outgoing, Record
 from connectors.streams.partitioning import key_hash
 from schemas.catalogue import Catalogue, EventType
 from schemas.control import BROKER
+from schemas.envelopes import read_laid
 from schemas.errors import RejectedInput
-from schemas.events import Envelope, check_times, dataschema_of, read_envelope
+from schemas.events import Envelope, check_times, dataschema_of
 from schemas.framing import unframe
 from schemas.keys import VerifyingKey
+from schemas.layouts import Laid, Layout
 from schemas.sealing import BindingTemplate, Opener
 from schemas.signing import Verified, Verifier
 
@@ -65,11 +67,18 @@ class InHand:
     """
 
     __slots__ = (
-        "code", "decisions", "envelope", "opened", "outcomes", "outgoing", "plaintext", "record",
-        "told", "verified",
+        "code", "decisions", "envelope", "key", "laid", "offset", "opened", "outcomes", "outgoing",
+        "partition", "plaintext", "record", "timestamp_ms", "told", "topic", "value", "verified",
     )  # fmt: skip
 
     record: Record
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    laid: Laid
     code: str
     envelope: Envelope
     plaintext: bytes
@@ -80,8 +89,20 @@ class InHand:
     told: list[bytes]
     outcomes: list[str]
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, like: Layout | None = None) -> None:
+        """Begin with a record; ``like`` may be the layout of the headers of the one before."""
         self.record = record
+        # Taken apart once: to ask a named tuple for a field is the slowest way to it.
+        (
+            self.topic,
+            self.partition,
+            self.offset,
+            self.timestamp_ms,
+            self.key,
+            self.value,
+            headers,
+        ) = record
+        self.laid = Laid(headers, like)
         self.code = ""
 
 
@@ -154,44 +175,42 @@ class Opening:
 
     def read(self, event: InHand) -> None:
         """Check what can be seen from outside: the record, its size and its envelope."""
-        record = event.record
-        value, key = record.value, record.key
+        value, key, timestamp_ms = event.value, event.key, event.timestamp_ms
         if value is None or key is None or len(key) != RECORD_KEY_BYTES:
             raise BadRecord(f"expected a sealed event under a key of {RECORD_KEY_BYTES} bytes")
         # INVARIANT: one event has one place. Its key is signed, and in the partition that
         # follows from it one router knows what was accepted; elsewhere a copy would be new.
-        if self._partitions is not None and key_hash(key) % self._partitions != record.partition:
+        if self._partitions is not None and key_hash(key) % self._partitions != event.partition:
             raise Misplaced("expected a record in the partition that its key gives")
         # On Kafka a record's own time is the publisher's to write, and it goes into evidence.
-        if not 0 <= record.timestamp_ms <= self._at_us // 1000 + _LATEST_AHEAD_MS:
+        if not 0 <= timestamp_ms <= self._at_us // 1000 + _LATEST_AHEAD_MS:
             raise BadRecord("expected a record that was appended between 1970 and tomorrow")
         if len(value) > self._most_bytes:
             raise TooLarge("expected a sealed event below the streams' limit for a record")
-        envelope = event.envelope = read_envelope(record.headers)
+        envelope = event.envelope = read_laid(event.laid)
         if envelope.publisher != self._publisher:
             raise Disagrees("expected events of the topic's own publisher")
         check_times(envelope, now=self._at_us)
 
     def unseal(self, event: InHand) -> None:
         """Open the seal: the binding of recipient, topic, id, type and schema holds."""
-        record, envelope = event.record, event.envelope
-        binding = self._binding(record.topic, envelope)
-        event.plaintext = self._opener.open(record.value or b"", binding.aad(envelope.id))
+        envelope = event.envelope
+        binding = self._binding(event.topic, envelope)
+        event.plaintext = self._opener.open(event.value or b"", binding.aad(envelope.id))
 
     def verify(self, event: InHand) -> None:
         """Check the publisher's signature over the record: topic, key, headers and payload."""
-        record = event.record
         event.verified = self._verifier.verify(
             self._publisher,
-            record.topic,
-            key=record.key or b"",
-            headers=record.headers,
+            event.topic,
+            key=event.key or b"",
+            headers=event.laid,
             plaintext=event.plaintext,
         )
 
     def scan(self, event: InHand) -> None:
         """Check every byte of the payload, and find whom it is about."""
-        record, envelope, payload = event.record, event.envelope, event.verified.payload
+        envelope, payload = event.envelope, event.verified.payload
         event_type, start = self._event_type(envelope, payload)
         offsets = event_type.scanner.scan(payload, start)
         event.opened = OpenedEvent(
@@ -200,7 +219,7 @@ class Opening:
             payload,
             offsets,
             envelope.occurred_at_us,
-            record.timestamp_ms * 1000,
+            event.timestamp_ms * 1000,
             self._subjects.of(self._publisher, event_type, payload, offsets=offsets),
         )
 

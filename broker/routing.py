@@ -154,7 +154,12 @@ class Router:
 
     def _route(self, records: Sequence[Record], context: "Context", routed: Routed) -> None:
         """Take a few events through all steps, then in their order to where they go."""
-        events = [InHand(record) for record in records]
+        events: list[InHand] = []
+        like = None
+        for record in records:
+            event = InHand(record, like)
+            like = event.laid.layout
+            events.append(event)
         left = events
         for step in (
             *self._opening.steps,
@@ -192,9 +197,7 @@ class Router:
         for decision in event.decisions:
             if isinstance(decision, Permit):
                 try:
-                    delivery, part = self._deliveries.deliver(
-                        event.record, event.envelope, decision, subject=event.opened.subjects[0]
-                    )
+                    delivery, part = self._deliveries.deliver(event, decision)
                     self._check_size(delivery)
                 except Exception as error:  # noqa: BLE001  as in `decide`: nothing is shared
                     # One recipient's bad key or large view costs the others nothing.
@@ -219,26 +222,24 @@ class Router:
         self, event: InHand, *, context: "Context", settles: bytes = FIRST_DECISION
     ) -> None:
         """Write the decision record."""
-        record, envelope, verified, opened = (
-            event.record, event.envelope, event.verified, event.opened,
-        )  # fmt: skip
+        envelope, verified, opened = event.envelope, event.verified, event.opened
         value = b"".join(
             (
                 sender_part(envelope.type, opened.type.fingerprint, opened.publisher, verified.kid),
                 context.batch_part,
                 event_part(
-                    record.offset,
+                    event.offset,
                     envelope.id.encode(),
                     envelope.occurred_at_us // 1000,
                     envelope.time_us // 1000,
-                    record.timestamp_ms,
+                    event.timestamp_ms,
                     verified.leaf,
                     opened.subjects,
                 ),
                 candidates_part(event.told, settles),
             )
         )
-        decided = Outgoing(DECISIONS, record.key, value)
+        decided = Outgoing(DECISIONS, event.key, value)
         self._check_size(decided)
         event.outgoing.append(decided)
 

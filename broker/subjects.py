@@ -4,13 +4,12 @@ Each identifier of the subject becomes an HMAC under the audit key, so that an
 auditor who holds an identifier can search, and nobody can read who was there.
 """
 
-from collections.abc import Callable
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
-from broker.keyed_hash import keyed_hash
+from broker.keyed_hash import KeyedHash
 from schemas.catalogue import EventType
 from schemas.errors import RejectedInput
-from schemas.identifiers import canonical, valid
+from schemas.identifiers import RULES, Rule, canonical
 from schemas.slots import Slot
 
 LOCAL_KINDS: Final = frozenset({"la-child-id", "person-ref"})
@@ -27,17 +26,22 @@ class InvalidSubject(RejectedInput):
     code: ClassVar[str] = "invalid-subject"
 
 
-class _Place(NamedTuple):
+class _Place:
     """Where an event type has an identifier of its subject; ``at`` is where its text begins."""
 
-    slot: Slot
-    first: int
-    last: int
-    at: int
-    kind: str
-    path: str
-    is_primary: bool
-    blind: Callable[[bytes], bytes]
+    __slots__ = ("at", "blind", "first", "is_primary", "kind", "path", "rule", "slot")
+
+    def __init__(
+        self, slot: Slot, *, path: str, kind: str, is_primary: bool, blind: KeyedHash
+    ) -> None:
+        self.slot = slot
+        self.first = slot.index
+        self.at = 2 if slot.nullable else 1
+        self.path = path
+        self.kind = kind
+        self.rule: Rule = RULES[kind]
+        self.is_primary = is_primary
+        self.blind = blind
 
 
 class Subjects:
@@ -66,37 +70,35 @@ class Subjects:
             self._places[publisher, event_type.fingerprint] = places
         blinded = []
         # Hot path: nearly every event is about somebody who was not met before.
-        for slot, first, last, at, kind, path, is_primary, blind in places:
-            start, end = offsets[first], offsets[last]
+        for place in places:
+            start, end = offsets[place.first], offsets[place.first + 1]
+            at = place.at
             text: str | None
             if start + at < end and data[start + at - 1] < _ONE_BYTE:
                 text = data[start + at : end].decode()
             else:  # not there, or longer than an identifier is
-                text = slot.text(data, start, end)
-            written = None if text is None else valid(kind, text)
+                text = place.slot.text(data, start, end)
+            written = None if text is None else place.rule.valid(text)
             if written is not None:
-                blinded.append(blind(written.encode()))
-            elif is_primary:
-                raise InvalidSubject(f"{path} is not a valid {kind}")
+                blinded.append(place.blind.of(written.encode()))
+            elif place.is_primary:
+                raise InvalidSubject(f"{place.path} is not a valid {place.kind}")
         return tuple(blinded)
 
     def blind(self, kind: str, text: str, *, publisher: str) -> bytes:
         """Return 32 bytes that stand for one identifier."""
-        return self._blinding(kind, publisher)(canonical(kind, text).encode())
+        return self._blinding(kind, publisher).of(canonical(kind, text).encode())
 
-    def _blinding(self, kind: str, publisher: str) -> Callable[[bytes], bytes]:
+    def _blinding(self, kind: str, publisher: str) -> KeyedHash:
         scope = publisher if kind in LOCAL_KINDS else ""
-        return keyed_hash(self._key, prefix=f"{kind}\0{scope}\0".encode())
+        return KeyedHash(self._key, prefix=f"{kind}\0{scope}\0".encode())
 
     def _places_of(self, publisher: str, event_type: EventType) -> tuple[_Place, ...]:
         return tuple(
             _Place(
-                slot=event_type.scanner.slots[field.slot],
-                first=field.slot,
-                last=field.slot + 1,
-                at=2 if event_type.scanner.slots[field.slot].nullable else 1,
-                kind=field.identifier,
+                event_type.scanner.slots[field.slot],
                 path=field.path,
+                kind=field.identifier,
                 is_primary=field.subject == "primary",
                 blind=self._blinding(field.identifier, publisher),
             )

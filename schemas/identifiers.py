@@ -15,7 +15,6 @@ import re
 from collections.abc import Callable, Container
 from functools import lru_cache
 from importlib import resources
-from operator import mul
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
@@ -52,14 +51,11 @@ _PLACEHOLDERS: Final = {
     ].items()
 }
 
-_NHS: Final = re.compile(r"[0-9]{10}", re.ASCII)
+_TEN_DIGITS: Final = 10
 _NHS_TEST: Final = "999"  # the range kept for tests, never issued
 _UPN: Final = re.compile(r"[A-HJ-NP-RT-Z]([0-9]{3})[0-9]{8}[A-HJ-NP-RT-Z0-9]")
 _UPN_LETTERS: Final = "ABCDEFGHJKLMNPQRTUVWXYZ"
-_UPN_WEIGHTS: Final = tuple(range(2, 14))
-_UPN_ZEROS: Final = 48 * sum(_UPN_WEIGHTS)
-_ULN: Final = re.compile(r"[1-9][0-9]{9}")
-_WEIGHTS: Final = tuple(range(10, 0, -1))
+_UPN_ZEROS: Final = 48 * sum(range(2, 14))
 _NINO: Final = re.compile(
     r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PRSTW-Z][A-CEGHJ-NPRSTW-Z][0-9]{6}[A-D]"
 )
@@ -94,15 +90,13 @@ def check(kind: str, text: str, *, allow_test: bool = True) -> str | None:
     Raises:
         KeyError: a kind that is not in :data:`KINDS`.
     """
-    reason = _fault(kind, text) if kind in PERSONAL else _checked(kind, text)
+    reason = RULES[kind].fault(text) if kind in PERSONAL else _checked(kind, text)
     return None if reason == TEST and allow_test else reason
 
 
 def valid(kind: str, text: str) -> str | None:
     """Return the canonical form of a valid identifier (as `check` has it), else ``None``."""
-    written = text if kind in _PLAIN_KINDS and _is_plain(text) else canonical(kind, text)
-    reason = _fault(kind, written)
-    return written if reason is None or reason == TEST else None
+    return RULES[kind].valid(text)
 
 
 def canonical(kind: str, text: str) -> str:
@@ -124,28 +118,72 @@ def canonical(kind: str, text: str) -> str:
     return text
 
 
-_is_plain: Final = re.compile(r"[A-Z0-9]+").fullmatch
+def _is_plain(text: str) -> bool:
+    """Whether a text is capitals A to Z and digits 0 to 9 and nothing else."""
+    return text.isascii() and text.isalnum() and text.upper() == text
+
+
 _INWARD: Final = 3
 _NUMBERED: Final = frozenset({"uprn", "usrn"})
 
 
-def _fault(kind: str, text: str) -> str | None:
-    validate, placeholders = _RULES[kind]
-    written = text if kind in _PLAIN_KINDS and _is_plain(text) else canonical(kind, text)
-    if written in placeholders:
-        return PLACEHOLDER
-    return validate(written) if written.isascii() else INVALID
+class Rule:
+    """What makes a text an identifier of one kind."""
+
+    __slots__ = ("_is_plain", "_kind", "_placeholders", "_validate")
+
+    def __init__(
+        self, kind: str, validate: Callable[[str], str | None], placeholders: frozenset[str]
+    ) -> None:
+        self._kind = kind
+        self._validate = validate
+        self._placeholders = placeholders
+        self._is_plain = kind in _PLAIN_KINDS
+
+    def fault(self, text: str) -> str | None:
+        """Return what is wrong with a text, as `check` has it; ``TEST`` is a reason here."""
+        return self._fault_of(self._written(text))
+
+    def valid(self, text: str) -> str | None:
+        """Return the canonical form of a valid identifier, else ``None``."""
+        written = self._written(text)
+        reason = self._fault_of(written)
+        return written if reason is None or reason == TEST else None
+
+    def _written(self, text: str) -> str:
+        return text if self._is_plain and _is_plain(text) else canonical(self._kind, text)
+
+    def _fault_of(self, written: str) -> str | None:
+        if written in self._placeholders:
+            return PLACEHOLDER
+        return self._validate(written) if written.isascii() else INVALID
 
 
-_checked: Final = lru_cache(maxsize=_CACHED)(_fault)
+@lru_cache(maxsize=_CACHED)
+def _checked(kind: str, text: str) -> str | None:
+    return RULES[kind].fault(text)
 
 
 def _nhs(text: str) -> str | None:
-    # stdnum's checksum at a tenth of the cost, and every event has a new number: the
-    # weights times the characters' codes, whose offset (48 x 55) is a multiple of 11.
-    if not _NHS.fullmatch(text) or sum(map(mul, _WEIGHTS, text.encode())) % 11:
+    if not _is_ten_digits(text) or _weighed(text.encode()) % 11:
         return INVALID
     return TEST if text.startswith(_NHS_TEST) else None
+
+
+def _is_ten_digits(text: str) -> bool:
+    return len(text) == _TEN_DIGITS and text.isascii() and text.isdigit()
+
+
+def _weighed(ten: bytes) -> int:
+    """Return the ten characters' codes times 10 to 1.
+
+    stdnum's checksum at a tenth of the cost, and every event has a new number: what the
+    codes exceed their digits by (48 x 55) is a multiple of 11.
+    """
+    return (
+        10 * ten[0] + 9 * ten[1] + 8 * ten[2] + 7 * ten[3] + 6 * ten[4]
+        + 5 * ten[5] + 4 * ten[6] + 3 * ten[7] + 2 * ten[8] + ten[9]
+    )  # fmt: skip
 
 
 def _upn(text: str) -> str | None:
@@ -155,17 +193,21 @@ def _upn(text: str) -> str | None:
     if text[1:].isdigit():
         # stdnum's check letter at a fifth of the cost. Its alphabet has the digits after
         # 23 letters, so modulo 23 a digit counts as itself; 48 is the code of zero.
-        letter = _UPN_LETTERS[(sum(map(mul, _UPN_WEIGHTS, text[1:].encode())) - _UPN_ZEROS) % 23]
+        t = text.encode()
+        total = (
+            2 * t[1] + 3 * t[2] + 4 * t[3] + 5 * t[4] + 6 * t[5] + 7 * t[6]
+            + 8 * t[7] + 9 * t[8] + 10 * t[9] + 11 * t[10] + 12 * t[11] + 13 * t[12]
+        )  # fmt: skip
+        letter = _UPN_LETTERS[(total - _UPN_ZEROS) % 23]
     else:
         letter = upn.calc_check_digit(text)
     return None if letter == text[0] else INVALID
 
 
 def _uln(text: str) -> str | None:
-    if not _ULN.fullmatch(text):
+    if not _is_ten_digits(text) or text[0] == "0":
         return INVALID
-    total = sum(map(mul, _WEIGHTS, text.encode()))  # as for an NHS number
-    return None if total % 11 == 10 else INVALID  # noqa: PLR2004  never that of an NHS number
+    return None if _weighed(text.encode()) % 11 == 10 else INVALID  # noqa: PLR2004  never that of an NHS number
 
 
 def _gss(text: str) -> str | None:
@@ -196,12 +238,13 @@ PERSONAL: Final = frozenset(
     {"nhs-number", "upn", "uln", "nino", "la-child-id", "person-ref", "crn", "noms"}
 )
 """Kinds that stand for one person: seldom met twice in a row, so results are not kept."""
-_RULES: Final = {
-    kind: (validate, _PLACEHOLDERS.get(kind, frozenset()) | _PLACEHOLDERS["*"])
-    for kind, validate in _CHECKS.items()
-}
 _PLAIN_KINDS: Final = frozenset(_CHECKS) - {"police-force", "postcode", *_NUMBERED}
 """Kinds of which capitals and digits are the canonical form."""
+RULES: Final = {
+    kind: Rule(kind, validate, _PLACEHOLDERS.get(kind, frozenset()) | _PLACEHOLDERS["*"])
+    for kind, validate in _CHECKS.items()
+}
+"""The rule of each kind."""
 KINDS: Final = frozenset(_CHECKS)
 """Every kind of identifier that a schema may name."""
 

@@ -11,22 +11,18 @@ contain. With 16 random bytes of salt the hash is a commitment: it tells nothing
 the event to those who do not have the salt.
 """
 
-from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from operator import itemgetter
 from typing import Final, NamedTuple
 
-from schemas.cbor import ARRAY, BYTES, BYTES_HEADS, TABLED, head, text
+from schemas.cbor import BYTES, BYTES_HEADS, TABLED, head, text
+from schemas.layouts import MAX_HEADERS, Headers, Laid
 from schemas.merkle import LEAF_PREFIX
+
+__all__ = ["MAX_HEADERS", "SALT_BYTES", "SALT_HEAD", "Entry", "Headers", "event_leaf", "leaf_of"]
 
 SALT_BYTES: Final = 16
 SALT_HEAD: Final = b"\x50"  # a byte string of 16
-MAX_HEADERS: Final = 64
-MAX_NAME: Final = 128  # characters of a header's name
-
-Headers = Sequence[tuple[str, bytes]]
-
 _START: Final = LEAF_PREFIX + b"\x87\x72concordat-event-v1"
 
 
@@ -49,34 +45,28 @@ def event_leaf(entry: Entry) -> bytes:
     topic, key, headers, payload, salt = entry
     if len(salt) != SALT_BYTES:
         raise ValueError(f"expected a salt of {SALT_BYTES} bytes, got {len(salt)}")
-    return leaf_of(topic, key, headers, tail=head(BYTES, len(payload)) + payload + SALT_HEAD + salt)
+    tail = head(BYTES, len(payload)) + payload + SALT_HEAD + salt
+    return leaf_of(topic, key, Laid(headers), tail=tail)
 
 
-def leaf_of(topic: str, key: bytes, headers: Headers, *, tail: bytes) -> bytes:
+def leaf_of(topic: str, key: bytes, laid: Laid, *, tail: bytes) -> bytes:
     """Return the leaf hash; ``tail`` is payload and salt as they are encoded in the leaf."""
-    # The hot path of both signing and verifying. Names repeat from record to record, so
-    # everything that follows from them is kept, and the values are joined in one step.
-    names, values = zip(*headers) if headers else ((), ())  # noqa: B905  pairs by their type
-    start, told_names, order = _plan(topic, names)
-    joined = b"\x00".join(order(values))
-    if joined.count(0) >= len(names) > 0:
+    # The hot path of both signing and verifying.
+    layout, values = laid.layout, laid.values
+    if not layout.is_signable:
+        raise ValueError("the headers of the record cannot be signed")
+    joined = b"\x00".join(layout.order(values))
+    if joined.count(b"\x00") >= len(values) > 0:
         raise ValueError("a header of the record has a zero byte in it")
     n = len(joined)
     joined_head = BYTES_HEADS[n] if n < TABLED else head(BYTES, n)
     key_head = BYTES_HEADS[len(key)] if len(key) < TABLED else head(BYTES, len(key))
-    return sha256(b"".join((start, key_head, key, told_names, joined_head, joined, tail))).digest()
+    return sha256(
+        b"".join((_start(topic), key_head, key, layout.told, joined_head, joined, tail))
+    ).digest()
 
 
 @lru_cache(maxsize=1024)
-def _plan(
-    topic: str, names: tuple[str, ...]
-) -> tuple[bytes, bytes, Callable[[tuple[bytes, ...]], tuple[bytes, ...]]]:
-    """Return the leaf up to the key, the names behind it, and what puts values into their order."""
-    n = len(names)
-    if n > MAX_HEADERS or len(set(names)) != n or any(len(name) > MAX_NAME for name in names):
-        raise ValueError("the headers of the record cannot be signed")
-    places = sorted(range(n), key=names.__getitem__)
-    ordered = [text(names[place]) for place in places]
-    told_names = b"".join((head(ARRAY, n), *ordered))
-    # itemgetter of one place returns no tuple.
-    return _START + text(topic), told_names, itemgetter(*places) if n > 1 else tuple
+def _start(topic: str) -> bytes:
+    """Return the leaf up to the key."""
+    return _START + text(topic)

@@ -10,7 +10,6 @@ deterministic encoding is read.
 import os
 import secrets
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -164,7 +163,6 @@ class Sealer:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._content: _Content | None = None
-        _SEALERS.add(self)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a sealer cannot be copied: its nonces would repeat")
@@ -174,7 +172,11 @@ class Sealer:
         n = len(plaintext)
         content = self._content
         now = self._clock()
-        if content is None or not content.made_at <= now < content.ends_at:
+        if (
+            content is None
+            or not content.made_at <= now < content.ends_at
+            or content.forks != _forks.seen
+        ):
             content = self._renewed(now)
         # One step of the interpreter: two threads never get one number of one content key.
         number = next(content.numbers)
@@ -205,7 +207,7 @@ class Sealer:
 class _Content:
     """A content key in use, with its own counter: whoever holds it gets its next nonce."""
 
-    __slots__ = ("bytes_left", "encrypt", "ends_at", "made_at", "numbers", "recipients")
+    __slots__ = ("bytes_left", "encrypt", "ends_at", "forks", "made_at", "numbers", "recipients")
 
     def __init__(
         self, key: bytes, recipients: bytes, made_at: float, *, ends_at: float, bytes_left: int
@@ -213,6 +215,7 @@ class _Content:
         self.encrypt = AESGCM(key).encrypt
         self.recipients = recipients
         self.made_at = made_at
+        self.forks = _forks.seen
         self.ends_at = ends_at
         self.bytes_left = bytes_left
         self.numbers = count()
@@ -292,14 +295,19 @@ def _enc_structure(aad: bytes) -> bytes:
     return _ENC_STRUCTURE + (BYTES_HEADS[n] if n < TABLED else head(BYTES, n)) + aad
 
 
-_SEALERS: Final[weakref.WeakSet[Sealer]] = weakref.WeakSet()
+class _Forks:
+    """How many forks this process comes from, as far as Python has seen them."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def see(self) -> None:
+        self.seen += 1
 
 
-def _forget_content_keys() -> None:
-    for sealer in _SEALERS:
-        sealer.forget()
-
-
+_forks: Final = _Forks()
 if hasattr(os, "register_at_fork"):
     # Both sides of a fork would count on under one content key: the child makes its own.
-    os.register_at_fork(after_in_child=_forget_content_keys)
+    os.register_at_fork(after_in_child=_forks.see)

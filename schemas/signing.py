@@ -22,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final
 
 from schemas import merkle
 from schemas.cbor import BYTES, UNSIGNED, head, read_head, text
@@ -34,6 +34,7 @@ from schemas.keys import (
     UnknownKey,
     VerifyingKey,
 )
+from schemas.layouts import Laid
 from schemas.leaves import (
     MAX_HEADERS,
     SALT_BYTES,
@@ -82,14 +83,19 @@ _TAIL_BYTES: Final = 1 + SALT_BYTES
 _MIN_TIME_MS: Final = 1 << 32  # below it the deterministic encoding is shorter: 19 February 1970
 
 
-class Verified(NamedTuple):
+class Verified:
     """What a publisher signed. ``leaf`` is the salted commitment to the whole record."""
 
-    payload: bytes
-    leaf: bytes
-    kid: str
-    signed_at_ms: int
-    salt: bytes
+    __slots__ = ("kid", "leaf", "payload", "salt", "signed_at_ms")
+
+    def __init__(
+        self, payload: bytes, leaf: bytes, kid: str, signed_at_ms: int, salt: bytes
+    ) -> None:
+        self.payload = payload
+        self.leaf = leaf
+        self.kid = kid
+        self.signed_at_ms = signed_at_ms
+        self.salt = salt
 
 
 def new_salt() -> bytes:
@@ -188,7 +194,7 @@ class Verifier:
         self._batches: OrderedDict[bytes, _Batch] = OrderedDict()
 
     def verify(
-        self, publisher: str, topic: str, *, key: bytes, headers: Headers, plaintext: bytes
+        self, publisher: str, topic: str, *, key: bytes, headers: Headers | Laid, plaintext: bytes
     ) -> Verified:
         """Check that ``publisher`` signed this record for this topic, key and these headers.
 
@@ -201,7 +207,8 @@ class Verifier:
         index, size, path, payload, tail = _read(plaintext)
         # 2. What the publisher committed to.
         try:
-            leaf = leaf_of(topic, key, headers, tail=tail)
+            laid = headers if isinstance(headers, Laid) else Laid(headers)
+            leaf = leaf_of(topic, key, laid, tail=tail)
         except (ValueError, struct.error):
             raise BadSignature("the record has headers that cannot have been signed") from None
         # 3. A root that the publisher signed, with a key that is in use now, and the way

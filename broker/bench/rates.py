@@ -20,10 +20,10 @@ from broker.accepted import AcceptedIds
 from broker.bench.passing import pass_through_kafka, pass_through_port
 from broker.bench.world import TOPIC, World, placements
 from broker.control import TOPIC as CONTROL
-from broker.control import ControlState, Snapshot
-from broker.routing import DECISIONS, DELIVERIES, QUARANTINE, REVIEW, Routed, Router
+from broker.control import ControlState
+from broker.routing import DECISIONS, DELIVERIES, QUARANTINE, REVIEW, Router
 from broker.service import RouterService
-from connectors.streams import Batch, Outgoing, Streams, open_streams
+from connectors.streams import Batch, Group, Outgoing, Streams, open_streams
 from schemas.errors import ConcordatError
 
 PARTITIONS: Final = 4
@@ -143,24 +143,19 @@ async def publish_events(url: str, world: World, events: int, *, namespace: str)
             await streams.append(batch)
 
 
-class _Timed(Router):
-    """A router that knows when it got its first batch."""
+class _Measured(RouterService):
+    """Knows when it got its first batch, and routes what an earlier turn has routed already."""
 
     started_at: float | None = None
 
-    def route(
-        self, batch: Batch, snapshot: Snapshot, *, at_ms: int, partitions: int | None
-    ) -> Routed:
+    async def _route(self, group: Group, batch: Batch) -> None:
         if self.started_at is None:
             self.started_at = time.perf_counter()
-        return super().route(batch, snapshot, at_ms=at_ms, partitions=partitions)
+        await super()._route(group, batch)
 
-
-class _FreshIds(AcceptedIds):
-    """Does not read back what an earlier turn accepted: every turn routes the same events."""
-
-    async def load(self, streams: Streams, topic: str, partition: int, *, partitions: int) -> None:
-        """Read nothing."""
+    async def _on_assigned(self, topic: str, partition: int) -> None:  # noqa: ARG002  as above
+        # Nothing of what was accepted is read back: every turn routes the same events.
+        self._counts = await self._streams.topics()
 
 
 async def route_all(  # noqa: PLR0913  what is routed, where, under which rules
@@ -180,10 +175,10 @@ async def route_all(  # noqa: PLR0913  what is routed, where, under which rules
     Raises:
         NotAllRouted: an event was not accepted and permitted.
     """
-    ids = _FreshIds()
+    ids = AcceptedIds()
     for short in accepted:
         ids.claim(short)
-    router = _Timed(
+    router = Router(
         world.broker,
         world.catalogue,
         max_record_bytes=streams.max_record_bytes,
@@ -198,7 +193,7 @@ async def route_all(  # noqa: PLR0913  what is routed, where, under which rules
         if left >= events:
             service.stop()
 
-    service = RouterService(
+    service = _Measured(
         streams,
         router,
         control,
@@ -211,4 +206,4 @@ async def route_all(  # noqa: PLR0913  what is routed, where, under which rules
     wanted = len(tuple(control.snapshot().rules)) * events
     if service.tally["accepted"] != events or service.tally["permit"] != wanted:
         raise NotAllRouted(f"expected {wanted} permits of {events} events: {dict(service.tally)}")
-    return events / (ended_at - (router.started_at or 0.0))
+    return events / (ended_at - (service.started_at or 0.0))

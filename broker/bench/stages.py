@@ -19,6 +19,7 @@ from broker.accepted import short_id
 from broker.bench.world import PLACEMENT, PUBLISHER, TOPIC, World, placements, stories
 from broker.control import Snapshot
 from broker.delivering import Deliveries
+from broker.opening import InHand
 from broker.recording import batch_part, candidates_part, event_part, sender_part
 from broker.subjects import Subjects
 from connectors.encoding import RecordEncoder
@@ -142,11 +143,14 @@ def stage_us(world: World, snapshot: Snapshot, records: Sequence[Record]) -> dic
     found["decide"] = found.pop("decide and cut") - found["cut"]
     deliveries = Deliveries(world.broker)
     deliveries.take(snapshot.rules)
+    in_hand = [InHand(record) for record in records]
+    for event, envelope, opened in zip(in_hand, envelopes_, events, strict=True):
+        event.envelope, event.opened = envelope, opened
     made = stage(
         "deliver",
         lambda: [
-            [deliveries.deliver(r, e, permit, subject=s[0]) for permit in permitted]
-            for r, e, permitted, s in zip(records, envelopes_, permits, blinded, strict=True)
+            [deliveries.deliver(event, permit) for permit in permitted]
+            for event, permitted in zip(in_hand, permits, strict=True)
         ],
     )
     ways = list(deliveries._ways.values())  # noqa: SLF001  to time one step of its work
