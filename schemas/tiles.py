@@ -29,7 +29,15 @@ class BadTile(EvidenceError):
     code = "bad-tile"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+def tile_number(number: int) -> str:
+    """Return a number as a path: groups of three digits, ``x`` before all but the last."""
+    groups = [f"{number % 1000:03}"]
+    while number := number // 1000:
+        groups.insert(0, f"x{number % 1000:03}")
+    return "/".join(groups)
+
+
+@dataclass(frozen=True, slots=True)
 class TileName:
     """Which tile: its level (or `ENTRIES`), its number in it, and how many it holds."""
 
@@ -40,13 +48,8 @@ class TileName:
     @property
     def path(self) -> str:
         """The path below the log's address, such as ``tile/0/x001/x234/067.p/8``."""
-        groups = [f"{self.number % 1000:03}"]
-        rest = self.number // 1000
-        while rest:
-            groups.insert(0, f"x{rest % 1000:03}")
-            rest //= 1000
         partial = "" if self.width == WIDTH else f".p/{self.width}"
-        return f"tile/{self.level}/{'/'.join(groups)}{partial}"
+        return f"tile/{self.level}/{tile_number(self.number)}{partial}"
 
     @classmethod
     def from_path(cls, path: str) -> "TileName | None":

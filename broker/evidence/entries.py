@@ -1,0 +1,101 @@
+"""What stands in the log for a record, and the record itself beside it.
+
+The tree's entries are salted commitments, 32 bytes each: they say nothing of a record to
+whoever does not have it. So a record can be shredded, salt and all, and the tree still
+verifies. The salt is derived from the record under a key of the log, so that a log that
+was lost is made again from the stream, byte for byte.
+"""
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import ClassVar, Final, Self
+
+import cbor2
+
+from connectors.streams import Record
+from schemas.errors import EvidenceError
+
+SALT_BYTES: Final = 16
+_OFFSET_BYTES: Final = 8
+_HEAD_BYTES: Final = 1 + _OFFSET_BYTES
+_WHOLE: Final = b"\x00"
+_SHREDDED: Final = b"\x01"
+_PREFIX: Final = b"concordat-evidence-v1\x00"
+
+
+class BadEntry(EvidenceError):
+    """What is kept of an entry is not of a form that we know."""
+
+    code: ClassVar[str] = "bad-entry"
+
+
+def content_of(record: Record) -> bytes:
+    """Return what is committed to: CBOR of time (ms), key, headers and value of a record."""
+    headers = [list(header) for header in record.headers]
+    return cbor2.dumps([record.timestamp_ms, record.key, headers, record.value])
+
+
+def record_from(content: bytes, *, topic: str, partition: int, offset: int) -> Record:
+    """Return the record that a content is of. Raises `BadEntry`."""
+    try:
+        timestamp_ms, key, headers, value = cbor2.loads(content)
+        pairs = tuple((str(name), data) for name, data in headers)
+    except (ValueError, TypeError, cbor2.CBORDecodeError):
+        raise BadEntry("the content of an entry is not that of a record") from None
+    return Record(topic, partition, offset, timestamp_ms, key, value, pairs)
+
+
+def commitment(offset: int, salt: bytes, content: bytes) -> bytes:
+    """Return the entry of the tree: SHA-256 of prefix, offset (8 bytes), salt and content."""
+    return sha256(_PREFIX + offset.to_bytes(_OFFSET_BYTES, "big") + salt + content).digest()
+
+
+def salt_of(key: bytes, content: bytes) -> bytes:
+    """Return the salt that goes with a content under the log's key."""
+    return hmac.digest(key, content, "sha256")[:SALT_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept beside an entry: where it came from, and salt and content.
+
+    Of one that was shredded, the rule by which it was is all that is left.
+    """
+
+    offset: int
+    salt: bytes = b""
+    content: bytes = b""
+    shredded_under: str = ""
+
+    @property
+    def is_shredded(self) -> bool:
+        """Whether only the commitment is left."""
+        return bool(self.shredded_under)
+
+    @property
+    def commitment(self) -> bytes:
+        """The entry that salt and content make; of no use once they are shredded."""
+        return commitment(self.offset, self.salt, self.content)
+
+    def to_bytes(self) -> bytes:
+        """Return it as it is kept, which can be written in one way only.
+
+        A byte that is 0, the offset in eight bytes, salt and content; or 1, offset and rule.
+        """
+        offset = self.offset.to_bytes(_OFFSET_BYTES, "big")
+        if self.is_shredded:
+            return _SHREDDED + offset + self.shredded_under.encode()
+        return _WHOLE + offset + self.salt + self.content
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` wrote. Raises `BadEntry`."""
+        kind, offset = data[:1], int.from_bytes(data[1:_HEAD_BYTES], "big")
+        if kind == _WHOLE and len(data) >= _HEAD_BYTES + SALT_BYTES:
+            at = _HEAD_BYTES + SALT_BYTES
+            return cls(offset, data[_HEAD_BYTES:at], data[at:])
+        rule = data[_HEAD_BYTES:].decode(errors="replace")
+        if kind == _SHREDDED and rule.isprintable() and rule:
+            return cls(offset, shredded_under=rule)
+        raise BadEntry("what is kept beside an entry is neither a record nor a shredding")

@@ -1,0 +1,52 @@
+"""The keys of a log: one that signs its checkpoints, one that its salts are derived from.
+
+They are not the broker's: an auditor trusts the log by its own key, and a router does
+not need it.
+"""
+
+import base64
+import secrets
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from broker.keystore import KeyStore, KeysUnavailable
+from schemas.keys import SigningKey
+from schemas.notes import NoteKey
+
+OWNER: Final = "evidence"
+_SALT_KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class LogKeys:
+    """Both keys of a log."""
+
+    signing: SigningKey
+    salt_key: bytes = field(repr=False)
+
+    def public(self, origin: str) -> NoteKey:
+        """Return what others verify the log's checkpoints with."""
+        return NoteKey(origin, self.signing.public)
+
+    @classmethod
+    def load(cls, store: KeyStore) -> Self:
+        """Read the keys. Raises ``KeysUnavailable``."""
+        signing, salt = store.load(OWNER)
+        encoded = str(salt["k"])
+        salt_key = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        return cls(SigningKey.from_jwk(signing), salt_key)
+
+    @classmethod
+    def load_or_make(cls, store: KeyStore) -> Self:
+        """Read the keys; make them where there are none, as when a scheme is new."""
+        try:
+            return cls.load(store)
+        except KeysUnavailable:
+            keys = cls(SigningKey.generate(), secrets.token_bytes(_SALT_KEY_BYTES))
+            keys.save(store)
+            return keys
+
+    def save(self, store: KeyStore) -> None:
+        """Write the keys."""
+        encoded = base64.urlsafe_b64encode(self.salt_key).rstrip(b"=").decode()
+        store.save(OWNER, [self.signing.to_private_jwk(), {"kty": "oct", "k": encoded}])

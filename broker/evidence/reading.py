@@ -1,0 +1,105 @@
+"""A log's files, for whoever reads: tiles, entries, records, and every checkpoint.
+
+    checkpoint                      the latest, as a signed note (C2SP tlog-checkpoint)
+    history.jsonl                   every checkpoint that was ever signed, one a line
+    tile/<level>/<number>[.p/<w>]   hashes (C2SP tlog-tiles)
+    tile/entries/<number>[.p/<w>]   the commitments that were hashed
+    records/<number>                salt and record of each, 256 a file, for those who may
+
+The first, third and fourth are what other people's clients read; they hold no record.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from broker.evidence.entries import Kept
+from schemas.checkpoints import Checkpoint
+from schemas.notes import Note, NoteKey
+from schemas.tiles import BadTile, TileName, tile_number
+
+CHECKPOINT: Final = "checkpoint"
+HISTORY: Final = "history.jsonl"
+_LENGTH_BYTES: Final = 4
+
+
+class LogFiles:
+    """The files of a log below ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def tile(self, name: TileName) -> bytes | None:
+        """Return a tile or a bundle of entries; None when it is not there."""
+        try:
+            return (self.path / name.path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def records_path(self, number: int) -> Path:
+        """Return where the records of a bundle lie."""
+        return self.path / f"records/{tile_number(number)}"
+
+    def records_bytes(self, number: int) -> bytes:
+        """Return the file of the records of a bundle; empty when there is none."""
+        try:
+            return self.records_path(number).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def records(self, number: int) -> list[Kept]:
+        """Return what is kept beside the entries of a bundle, as far as it was written whole.
+
+        Raises `BadEntry`.
+        """
+        data = self.records_bytes(number)
+        return [Kept.from_bytes(data[start:end]) for start, end in record_places(data)]
+
+    def latest(self, log: NoteKey) -> tuple[Checkpoint, Note] | None:
+        """Return the latest checkpoint; None when none was signed yet. Raises ``BadNote``."""
+        try:
+            note = Note.read((self.path / CHECKPOINT).read_bytes())
+        except FileNotFoundError:
+            return None
+        return Checkpoint.trusted(note, log), note
+
+    def history(self) -> Iterator[Note]:
+        """Give every checkpoint that was signed, in that order; nothing is verified.
+
+        A last line that was not written whole is not one. Raises ``BadNote``.
+        """
+        try:
+            file = (self.path / HISTORY).open("rb")
+        except FileNotFoundError:
+            return
+        with file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield _note_in(line)
+
+
+def _note_in(line: bytes) -> Note:
+    try:
+        text = json.loads(line)["note"]
+    except (ValueError, KeyError, TypeError):
+        text = None
+    if not isinstance(text, str):
+        raise BadTile(f"expected a checkpoint in each line of {HISTORY}")
+    return Note.read(text.encode())
+
+
+def framed(record: Kept) -> bytes:
+    """Return a record as it lies in a file, behind its length in four bytes."""
+    data = record.to_bytes()
+    return len(data).to_bytes(_LENGTH_BYTES, "big") + data
+
+
+def record_places(data: bytes) -> Iterator[tuple[int, int]]:
+    """Give where each record of a file begins and ends; one that is cut off is left out."""
+    at = 0
+    while at + _LENGTH_BYTES <= len(data):
+        start = at + _LENGTH_BYTES
+        at = start + int.from_bytes(data[at:start], "big")
+        if at <= len(data):
+            yield start, at

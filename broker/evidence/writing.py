@@ -1,0 +1,266 @@
+"""Write a log so that no crash makes it sign anything untrue.
+
+The order is what keeps that (each step on disk before the next): records, entries and
+tiles; the checkpoint in the history; the checkpoint that others read. What lies beyond
+the last signed checkpoint when a writer starts was not signed: it is taken away and made
+again from the stream, and is the same again. A full tile is never written over.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
+from pathlib import Path
+from typing import IO, ClassVar, Final
+
+from broker.evidence.entries import Kept, commitment, salt_of
+from broker.evidence.reading import CHECKPOINT, HISTORY, LogFiles, framed, record_places
+from schemas.checkpoints import Checkpoint
+from schemas.errors import ConfigurationError, EvidenceError
+from schemas.keys import SigningKey
+from schemas.merkle import leaf_hash
+from schemas.notes import Note, NoteKey
+from schemas.tiles import (
+    ENTRIES,
+    HEIGHT,
+    WIDTH,
+    Edge,
+    TileName,
+    edge_of,
+    pack_entries,
+    unpack_entries,
+)
+
+_LOCK: Final = "lock"
+_LEVELS: Final = 8
+"""Of tiles, at most: 2⁶⁴ entries."""
+
+
+class LogInUse(ConfigurationError):
+    """Another process writes this log."""
+
+    code: ClassVar[str] = "log-in-use"
+
+
+class LogDamaged(EvidenceError):
+    """The log's files are not what it has signed."""
+
+    code: ClassVar[str] = "log-damaged"
+
+
+class LogWriter:
+    """Adds to a log and signs it. Make one with `writing`, which sees that it is the only one."""
+
+    def __init__(self, path: Path, key: SigningKey, salt_key: bytes, *, origin: str) -> None:
+        self.files = LogFiles(path)
+        self.origin = origin
+        self._key = key
+        self._salt_key = salt_key
+        self._dirty: set[Path] = set()
+        self._outgrown: list[Path] = []
+        self._records: IO[bytes] | None = None
+        self.signed = self._last_signed()
+        size = self.signed.size
+        self._edge = edge_of(size, self.files.tile)
+        if self._edge.root() != self.signed.root:
+            raise LogDamaged(
+                f"the tiles in {path} do not have the root of the checkpoint that was signed at"
+                f" {size}: make the log again with `concordat evidence rebuild`"
+            )
+        self._entries = self._open_bundle(size)
+        self.next_offset = self._offset_after(size)
+        self._forget_after(size)
+
+    @property
+    def size(self) -> int:
+        """How many entries there are, signed or not."""
+        return self._edge.size
+
+    @property
+    def unsigned(self) -> int:
+        """How many entries no checkpoint covers yet."""
+        return self._edge.size - self.signed.size
+
+    def append(self, offset: int, content: bytes) -> None:
+        """Add what was read at an offset of the stream."""
+        salt = salt_of(self._salt_key, content)
+        entry = commitment(offset, salt, content)
+        number = self._edge.size // WIDTH
+        if self._records is None:
+            self._records = self._open(self.files.records_path(number))
+        self._records.write(framed(Kept(offset, salt, content)))
+        self._entries.append(entry)
+        for name, data in self._edge.append(leaf_hash(entry)):
+            self._write_tile(name, data)
+        if len(self._entries) == WIDTH:
+            self._write_tile(TileName(ENTRIES, number), pack_entries(self._entries))
+            self._entries.clear()
+            self._close_records()
+        self.next_offset = offset + 1
+
+    def sign(self) -> Note | None:
+        """Put everything on disk and sign it; None when nothing has come since the last."""
+        if not self.unsigned:
+            return None
+        for name, data in self._edge.partial_tiles():
+            self._write_tile(name, data)
+        if self._entries:
+            name = TileName(ENTRIES, self.size // WIDTH, len(self._entries))
+            self._write_tile(name, pack_entries(self._entries))
+        self._close_records()
+        self._sync()
+        checkpoint = Checkpoint(self.origin, self.size, self._edge.root())
+        note = checkpoint.sign(self._key)
+        self._remember(note)
+        self._publish(note)
+        self.signed = checkpoint
+        for folder in self._outgrown:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._outgrown.clear()
+        return note
+
+    def close(self) -> None:
+        """Let go of the files; what is not signed is made again."""
+        self._close_records()
+
+    # -- what was there ---------------------------------------------------------------
+
+    def _last_signed(self) -> Checkpoint:
+        """Return the last checkpoint of the history, and see that others can read it."""
+        history = self.files.path / HISTORY
+        if history.exists():
+            # What a crash has cut off was not shown to anybody.
+            os.truncate(history, history.read_bytes().rfind(b"\n") + 1)
+        last, latest = Checkpoint(self.origin, 0, Edge().root()), None
+        for note in self.files.history():
+            found = Checkpoint.trusted(note, NoteKey(self.origin, self._key.public))
+            if found.size <= last.size:
+                raise LogDamaged(f"the checkpoints in {history} do not grow")
+            last, latest = found, note
+        if latest is not None:
+            self._publish(latest)
+        return last
+
+    def _open_bundle(self, size: int) -> list[bytes]:
+        """Return the entries of the bundle that is not full."""
+        if size % WIDTH == 0:
+            return []
+        name = TileName(ENTRIES, size // WIDTH, size % WIDTH)
+        bundle = self.files.tile(name)
+        entries = unpack_entries(bundle or b"")
+        if [leaf_hash(entry) for entry in entries] != self._edge.rows[0]:
+            raise LogDamaged(f"the entries in {name.path} are not those of the tile: rebuild")
+        return entries
+
+    def _offset_after(self, size: int) -> int:
+        if not size:
+            return 0
+        number, at = divmod(size - 1, WIDTH)
+        path = self.files.records_path(number)
+        data = path.read_bytes() if path.exists() else b""
+        for start, end in islice(record_places(data), at, at + 1):
+            return Kept.from_bytes(data[start:end]).offset + 1
+        raise LogDamaged(f"{path} has no record beside entry {size - 1}: rebuild the log")
+
+    def _forget_after(self, size: int) -> None:
+        """Take away what was written and not signed."""
+        number = size // WIDTH
+        if size % WIDTH:
+            path = self.files.records_path(number)
+            places = record_places(path.read_bytes())
+            os.truncate(path, next(islice(places, size % WIDTH - 1, None))[1])
+            number += 1
+        _remove(map(self.files.records_path, count(number)))
+        names: list[tuple[int | str, int]] = [(ENTRIES, size // WIDTH)]
+        names += [(level, size >> HEIGHT * (level + 1)) for level in range(_LEVELS)]
+        for level, first in names:
+            _remove(self.files.path / TileName(level, at).path for at in count(first))
+
+    # -- writing ----------------------------------------------------------------------
+
+    def _write_tile(self, name: TileName, data: bytes) -> None:
+        path = self.files.path / name.path
+        if path.exists() and name.width == WIDTH:
+            raise LogDamaged(f"{path} exists, and a full tile is never written over")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        self._dirty.add(path)
+        if name.width == WIDTH:
+            self._outgrown.append(path.with_name(f"{path.name}.p"))
+
+    def _open(self, path: Path) -> IO[bytes]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._dirty.add(path)
+        return path.open("ab")
+
+    def _close_records(self) -> None:
+        if self._records is not None:
+            self._records.close()
+            self._records = None
+
+    def _sync(self) -> None:
+        for path in self._dirty:
+            _sync(path)
+        # A new file is only there when the folders that lead to it are.
+        for folder in {folder for path in self._dirty for folder in path.parents}:
+            if folder.is_relative_to(self.files.path):
+                _sync(folder)
+        self._dirty.clear()
+
+    def _remember(self, note: Note) -> None:
+        line = json.dumps({"note": note.to_text()}, ensure_ascii=False) + "\n"
+        path = self.files.path / HISTORY
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(self.files.path)
+
+    def _publish(self, note: Note) -> None:
+        path = self.files.path / CHECKPOINT
+        partial = path.with_suffix(".partial")
+        partial.write_text(note.to_text(), encoding="utf-8")
+        _sync(partial)
+        partial.replace(path)
+        _sync(self.files.path)
+
+
+@contextlib.contextmanager
+def writing(path: Path, key: SigningKey, salt_key: bytes, *, origin: str) -> Iterator[LogWriter]:
+    """Open a log for writing, or begin one.
+
+    Raises:
+        LogInUse: another process writes it.
+        LogDamaged: its files are not what it has signed.
+
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (path / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LogInUse(f"another process writes the log in {path}: stop one of them") from None
+        writer = LogWriter(path, key, salt_key, origin=origin)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    """Remove files one after the other, to the first that is not there."""
+    for path in paths:
+        if not path.exists():
+            return
+        path.unlink()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

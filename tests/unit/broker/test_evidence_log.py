@@ -1,0 +1,227 @@
+"""The log as files: what it signs is what it holds, whatever happened in between."""
+
+import contextlib
+import hashlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from services.tlog_client import read_log
+
+from broker.evidence import writing as writing_module
+from broker.evidence.entries import Kept
+from broker.evidence.reading import LogFiles, framed
+from broker.evidence.writing import LogDamaged, LogInUse, LogWriter, writing
+from schemas.keys import SigningKey
+from schemas.merkle import leaf_hash
+from schemas.notes import BadNote, NoteKey, cosign
+from schemas.tiles import ENTRIES, WIDTH, TileName, Tree, unpack_entries
+
+KEY = SigningKey.generate()
+SALT_KEY = b"s" * 32
+ORIGIN = "anytown.example/decisions"
+LOG = NoteKey(ORIGIN, KEY.public)
+
+
+def a_writer(path: Path) -> contextlib.AbstractContextManager[LogWriter]:
+    """Open the log of these tests."""
+    return writing(path, KEY, SALT_KEY, origin=ORIGIN)
+
+
+def content(offset: int) -> bytes:
+    """Return what stands at an offset of an invented stream, whose offsets have gaps."""
+    return f"record {offset}".encode()
+
+
+def offsets(count: int, start: int = 0) -> Iterator[int]:
+    """Give the offsets of the stream: two markers of transactions after every ten records."""
+    return (number + number // 10 * 2 for number in range(start, start + count))
+
+
+def write(path: Path, *sizes: int) -> None:
+    """Write a log that is signed at these sizes."""
+    with a_writer(path) as writer:
+        for size in sizes:
+            for offset in offsets(size - writer.size, writer.size):
+                writer.append(offset, content(offset))
+            writer.sign()
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    """Return every file that is not about when it was signed."""
+    return {
+        str(file.relative_to(path)): file.read_bytes()
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and file.name not in {"history.jsonl", "lock"} and ".p/" not in str(file)
+    }
+
+
+def test_what_is_signed_is_what_was_appended(tmp_path: Path) -> None:
+    """Checkpoint, tiles, entries and records belong together."""
+    write(tmp_path, 3, 700)
+    files = LogFiles(tmp_path)
+    checkpoint, _ = files.latest(LOG) or pytest.fail("no checkpoint")
+    tree = Tree(700, files.tile)
+    assert (checkpoint.size, checkpoint.root) == (700, tree.root())
+    kept = [one for number in range(3) for one in files.records(number)]
+    assert [one.offset for one in kept] == list(offsets(700))
+    assert [one.content for one in kept] == [content(offset) for offset in offsets(700)]
+    assert [leaf_hash(one.commitment) for one in kept] == [tree.leaf(at) for at in range(700)]
+    bundle = files.tile(TileName(ENTRIES, 2, 700 % WIDTH)) or b""
+    assert unpack_entries(bundle) == [one.commitment for one in kept[512:]]
+
+
+def test_a_client_that_is_not_ours_reads_the_log(tmp_path: Path) -> None:
+    """C2SP tlog-tiles: every entry, every checkpoint a part of the latest, a witness's line."""
+    write(tmp_path, 1, 255, 256, 300, 700)
+    witness = SigningKey.generate()
+    witness_key = NoteKey("trust.example/witness", witness.public, 4)
+    files = LogFiles(tmp_path)
+    _, note = files.latest(LOG) or pytest.fail("no checkpoint")
+    cosigned = note.signed_by(cosign(note.text, witness_key.name, witness, at_s=1_800_000_000))
+    (tmp_path / "checkpoint").write_text(cosigned.to_text())
+    found = read_log(tmp_path, LOG.to_vkey(), witness_key.to_vkey())
+    entries = b"".join(one.commitment for number in range(3) for one in files.records(number))
+    assert found == {
+        "size": 700,
+        "entries": 700,
+        "sha256": hashlib.sha256(entries).hexdigest(),
+        "consistent": 5,
+        "signatures": 2,
+    }
+
+
+def test_the_entries_say_nothing_of_the_records(tmp_path: Path) -> None:
+    """What other people read holds neither a record nor its plain hash."""
+    write(tmp_path, 300)
+    public = b"".join(
+        file.read_bytes() for file in (tmp_path / "tile").rglob("*") if file.is_file()
+    )
+    for offset in offsets(300):
+        assert content(offset) not in public
+        assert hashlib.sha256(content(offset)).digest() not in public
+
+
+class _PowerLost(Exception):
+    """The machine stopped here."""
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    parts=st.lists(st.tuples(st.integers(0, 600), st.booleans()), min_size=1, max_size=5),
+)
+def test_a_log_goes_on_after_power_was_lost_anywhere(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, parts: list[tuple[int, bool]]
+) -> None:
+    """What was not synchronised may be cut off at any byte; the log comes out the same."""
+    chance = random.Random(seed)  # noqa: S311  hypothesis has chosen the seed
+    path = tmp_path_factory.mktemp("log")
+    signed = 0
+    for count, is_signing in parts:
+        with (
+            contextlib.suppress(_PowerLost),
+            _losing_power(chance, is_signing=is_signing),
+            a_writer(path) as writer,
+        ):
+            assert writer.size >= signed, "what was signed is never forgotten"
+            signed = writer.size
+            for offset in offsets(count, writer.size):
+                writer.append(offset, content(offset))
+            if is_signing:
+                writer.sign()
+        for file in (file for file in sorted(writer._dirty) if file.exists()):
+            whole = file.read_bytes()
+            kept = _signed_bytes(path, file)
+            file.write_bytes(whole[: chance.randint(min(kept, len(whole)), len(whole))])
+    with a_writer(path) as writer:
+        end = writer.size + 10
+        for offset in offsets(10, writer.size):
+            writer.append(offset, content(offset))
+        writer.sign()
+    straight = tmp_path_factory.mktemp("straight")
+    write(straight, end)
+    assert files_of(path) == files_of(straight)
+
+
+@contextlib.contextmanager
+def _losing_power(chance: random.Random, *, is_signing: bool) -> Iterator[None]:
+    """Let the machine stop at one of the next synchronisations, or at none."""
+    left = [chance.randint(0, 12) if is_signing else 10**6]
+    real = writing_module._sync
+
+    def sync(path: Path) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise _PowerLost
+        real(path)
+
+    writing_module._sync = sync
+    try:
+        yield
+    finally:
+        writing_module._sync = real
+
+
+def _signed_bytes(path: Path, file: Path) -> int:
+    """Return how much of a file of records was synchronised by the last signature."""
+    if "records" not in file.parts:
+        return 0
+    found = LogFiles(path).latest(LOG)
+    size = found[0].size if found else 0
+    for number in range(size // WIDTH + 1):
+        if LogFiles(path).records_path(number) == file:
+            lengths = [len(one.to_bytes()) + 4 for one in LogFiles(path).records(number)]
+            return sum(lengths[: max(0, size - number * WIDTH)])
+    return 0
+
+
+def test_only_one_process_writes(tmp_path: Path) -> None:
+    """The second is told, and nothing is written twice."""
+    with a_writer(tmp_path), pytest.raises(LogInUse, match="another process"), a_writer(tmp_path):
+        pytest.fail("opened twice")
+
+
+def test_a_damaged_tile_stops_the_writer(tmp_path: Path) -> None:
+    """It signs nothing that goes on from what it cannot vouch for, and says what to do."""
+    write(tmp_path, 300)
+    tile = tmp_path / TileName(0, 1, 44).path
+    tile.write_bytes(bytes(44 * 32))
+    with pytest.raises(LogDamaged, match="concordat evidence rebuild"), a_writer(tmp_path):
+        pytest.fail("opened")
+
+
+def test_a_history_of_another_key_stops_the_writer(tmp_path: Path) -> None:
+    """A log is one key's."""
+    write(tmp_path, 3)
+    other = writing(tmp_path, SigningKey.generate(), SALT_KEY, origin=ORIGIN)
+    with pytest.raises(BadNote), other:
+        pytest.fail("opened")
+
+
+def test_a_checkpoint_that_was_put_back_is_put_right(tmp_path: Path) -> None:
+    """What was signed last is what others are shown, whatever lies in the folder."""
+    write(tmp_path, 3)
+    old = (tmp_path / "checkpoint").read_bytes()
+    write(tmp_path, 3, 9)
+    (tmp_path / "checkpoint").write_bytes(old)
+    with a_writer(tmp_path):
+        found = LogFiles(tmp_path).latest(LOG)
+    assert found is not None
+    assert found[0].size == 9
+
+
+def test_a_shredded_record_leaves_its_commitment(tmp_path: Path) -> None:
+    """The tree goes on over what was shredded, also at the edge."""
+    write(tmp_path, 3)
+    files = LogFiles(tmp_path)
+    kept = files.records(0)
+    kept[2] = Kept(kept[2].offset, shredded_under="retention")
+    files.records_path(0).write_bytes(b"".join(map(framed, kept)))
+    write(tmp_path, 5)
+    straight = tmp_path / "straight"
+    write(straight, 5)
+    assert (tmp_path / "tile/0/000.p/5").read_bytes() == (straight / "tile/0/000.p/5").read_bytes()
