@@ -178,13 +178,15 @@ def revoked_from_us(revocation: Statement) -> int:
 class Window:
     """The version that a pair runs under, and for how long it is the one to look at.
 
-    ``from_us`` inclusive, ``until_us`` exclusive; until then its successor is not yet.
-    ``bases`` are what it narrows, where one party alone put it in their place: the other's
-    acceptance of them stands for that of this version.
+    ``from_us`` inclusive, ``until_us`` exclusive; until then its successor is not yet. The
+    first is the one to look at before it ``begins_us``, too. ``bases`` are what it narrows,
+    where one party alone put it in their place: the other's acceptance of them stands for
+    that of this version.
     """
 
     version: Version
     pair: tuple[str, str]
+    begins_us: int
     from_us: int
     until_us: int = NEVER_US
     bases: tuple["Window", ...] = ()
@@ -196,7 +198,7 @@ class Window:
             return own
         # What is inherited was accepted before this takes over.
         inherited = max(base.accepted_from_us(party) for base in self.bases)
-        return min(own, max(inherited, self.from_us))
+        return min(own, max(inherited, self.begins_us))
 
     def revoked_from_us(self, party: str) -> int:
         """Return from when the party's revocation counts, or `NEVER_US`."""
@@ -263,12 +265,12 @@ def windows(
         if found is not None:
             begun.append(found)
     if not begun:
-        return [] if newest is None else [Window(newest, pair, BEFORE_ALL_US)]
-    first = min(window.from_us for window in begun)
+        return [] if newest is None else [Window(newest, pair, BEFORE_ALL_US, BEFORE_ALL_US)]
+    first = min(window.begins_us for window in begun)
     return [
-        replace(window, from_us=BEFORE_ALL_US if window.from_us == first else window.from_us)
+        replace(window, from_us=BEFORE_ALL_US) if window.begins_us == first else window
         for window in _ended(begun)
-        if window.from_us < window.until_us and window.version.agreement is not None
+        if window.begins_us < window.until_us and window.version.agreement is not None
     ]
 
 
@@ -277,10 +279,10 @@ def _begins(
 ) -> Window | None:
     """Return the text under one number that takes over for the pair, and when; the newest such."""
     common = [text for text in texts if text.takes_over_us(*pair) < NEVER_US]
-    both = Window(common[-1], pair, common[-1].takes_over_us(*pair)) if common else None
+    both = _window(common[-1], pair, common[-1].takes_over_us(*pair)) if common else None
     for text in reversed(common[-1:] or texts):
         alone = _by_one(text, begun, pair, narrows)
-        if alone is not None and (both is None or alone.from_us < both.from_us):
+        if alone is not None and (both is None or alone.begins_us < both.begins_us):
             return alone
     return both
 
@@ -298,11 +300,16 @@ def _by_one(
         return None
     from_us = max(accepted, text.starts_us)
     bases = tuple(
-        window for window in _ended(begun) if max(from_us, window.from_us) < window.until_us
+        window for window in _ended(begun) if max(from_us, window.begins_us) < window.until_us
     )
     if not bases or not all(narrows(base.version, text, *pair) for base in bases):
         return None
-    return Window(text, pair, max(from_us, min(base.from_us for base in bases)), bases=bases)
+    begins_us = max(from_us, min(base.begins_us for base in bases))
+    return replace(_window(text, pair, begins_us), bases=bases)
+
+
+def _window(version: Version, pair: tuple[str, str], begins_us: int) -> Window:
+    return Window(version, pair, begins_us, begins_us)
 
 
 def _ended(begun: list[Window]) -> list[Window]:
@@ -310,7 +317,7 @@ def _ended(begun: list[Window]) -> list[Window]:
     return [
         replace(
             window,
-            until_us=min((later.from_us for later in begun[place + 1 :]), default=NEVER_US),
+            until_us=min((later.begins_us for later in begun[place + 1 :]), default=NEVER_US),
         )
         for place, window in enumerate(begun)
     ]

@@ -157,6 +157,7 @@ class World:
         at: datetime = NOON - timedelta(days=30),
         by: SigningKey | None = None,
         as_party: str | None = None,
+        capacity: str = "SIRO",
         **said: Any,
     ) -> str:
         """Put what ``party`` says of an agreement, signed by its key unless another is given.
@@ -168,7 +169,7 @@ class World:
             (by or key_of(party)).to_private_jwk(),
             type=SignatureType(type),
             party=as_party or party,
-            signatory=SIGNATORY,
+            signatory=SIGNATORY.model_copy(update={"capacity": capacity}),
             signed_at=at,
             reason="A reason." if type in NEEDS_REASON else None,
             **said,
