@@ -84,6 +84,10 @@ class Gains:
             alike = self._alike[key] = _Alike(place, tuple(happened), tuple(outcomes), settles)
         alike.events.add_one(event_id)
 
+    def replaces(self, happened: Sequence[Happened]) -> bool:
+        """Whether the draft would take the place of something that happened."""
+        return any(one.agreement in self.compared_with for one in happened)
+
     def settle(self) -> None:
         """Bring the figures up to date."""
         for alike in self._alike.values():

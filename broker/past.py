@@ -112,15 +112,15 @@ async def decided(
     streams: Streams,
     period: Period,
     *,
-    topics: Collection[str] | None = None,
+    naming: Collection[str] | None = None,
     told: Told | None = None,
 ) -> AsyncGenerator[Decided]:
     """Yield the decision records of a period, one partition of ``decisions`` after another.
 
-    With ``topics``, only those of events that lie there.
+    With ``naming``, only those that have one of these texts in them: a topic, an agreement.
     """
     first_ms, end_ms = period.to_ms()
-    needles = None if topics is None else [text(topic) for topic in topics]
+    needles = None if naming is None else [text(one) for one in naming]
     reader = DecisionReader()
     ends = await streams.end(DECISIONS)
     total, passed = sum(ends.values()), 0
@@ -135,9 +135,7 @@ async def decided(
                 if needles is not None and not any(needle in value for needle in needles):
                     continue
                 found = reader.read(value)
-                if first_ms <= found.decided_at_ms < end_ms and (
-                    topics is None or found.topic in topics
-                ):
+                if first_ms <= found.decided_at_ms < end_ms:
                     yield found
         passed += end
     if told is not None:

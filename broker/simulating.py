@@ -62,7 +62,7 @@ async def simulate(  # noqa: PLR0913  where, what, with which code, when, and wh
     group: str,
     told: Told | None = None,
 ) -> Simulation:
-    """Simulate the draft of ``new_trial`` on the events of its publishers.
+    """Simulate the draft of ``new_trial`` on its publishers' events, and what it would replace.
 
     ``opening`` is one as a router has; ``group`` the group of the routers in service, to
     tell how much they have still to decide.
@@ -74,10 +74,13 @@ async def simulate(  # noqa: PLR0913  where, what, with which code, when, and wh
     topics = sorted({EVENTS + party for party in publishers} & (await streams.topics()).keys())
     simulation = Simulation(Gains(trial.draft), _strangers(trial))
     run = _Run(simulation, known, opening, EventReader(streams))
+    # What it would take the place of may have had other publishers than the draft has.
+    naming = [*topics, *simulation.gains.compared_with]
     try:
-        async with aclosing(decided(streams, period, topics=topics, told=told)) as decisions:
+        async with aclosing(decided(streams, period, naming=naming, told=told)) as decisions:
             async for decision in decisions:
-                await run.take(decision)
+                if decision.topic in topics or simulation.gains.replaces(decision.candidates):
+                    await run.take(decision)
         run.decide()
         simulation.gains.settle()
     finally:

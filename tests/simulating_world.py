@@ -5,9 +5,9 @@ signed as publishers do it and decided by the real router, one batch after anoth
 comes of them is appended as the service appends it.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from deciding_world import COUNCIL, SCHEME, a_flow, an_agreement, pseudonym_key
@@ -60,6 +60,10 @@ class Past:
         await self.streams.create_topics(
             {CONTROL: 1, **dict.fromkeys(names, self.partitions)}, kept=frozenset({CONTROL})
         )
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make the router, for streams that have the topics."""
         self.world = RoutingWorld(documents=self.documents)
         self.opened_by = Router(
             broker_keys(), self.world.catalogue, max_record_bytes=self.streams.max_record_bytes
@@ -138,13 +142,15 @@ class Past:
             draft, self.world.catalogue, scheme_key=SCHEME.public, pseudonym_key=pseudonym_key
         )
 
-    async def really(self, draft: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Route every decided event again as though this text had been signed long before.
+    async def really(self, draft: Mapping[str, Any], *, at: datetime) -> list[dict[str, Any]]:
+        """Route every decided event again as though this text had been signed by all ``at`` then.
 
         By the real router, at the time of the first decision; nothing is written.
         """
         documents = Documents(dict(self.documents.documents))
-        documents.agree(json.loads(json.dumps(draft)))
+        documents.agreement(draft)
+        for party in draft["parties"]:
+            documents.sign(draft, party["id"], at=at)
         snapshot = Snapshot(documents.rules(), 0)
         limit = self.streams.max_record_bytes
         router = Router(broker_keys(), self.world.catalogue, max_record_bytes=limit)
