@@ -64,6 +64,7 @@ class RouterService:
         session_seconds: float = 10.0,
         partitions: int = 4,
         progress: Progress | None = None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._streams = streams
         self._router = router
@@ -71,6 +72,7 @@ class RouterService:
         self._freshness = freshness
         self._issuer = issuer
         self._is_stale = False
+        self._now_ms = now_ms
         self._group_name = group
         self._max_records = max_records
         self._session_seconds = session_seconds
@@ -92,6 +94,7 @@ class RouterService:
             control,
             is_fresh=self._is_fresh,
             tally=self.tally,
+            now_ms=now_ms,
             max_records=max_records,
             session_seconds=session_seconds,
         )
@@ -174,7 +177,7 @@ class RouterService:
 
     def _is_fresh(self) -> bool:
         """Whether events may be decided now; says so when that has changed."""
-        is_stale = self._freshness.standing(_now_ms()) != "fresh"
+        is_stale = self._freshness.standing(self._now_ms()) != "fresh"
         if is_stale and not self._is_stale:
             log.error("rules too old, no event is routed", **self._told())
         elif self._is_stale and not is_stale:
@@ -191,7 +194,7 @@ class RouterService:
         )
 
     def _told(self) -> dict[str, Any]:
-        return to_json(self._freshness, _now_ms())
+        return to_json(self._freshness, self._now_ms())
 
     async def _issue(self, issuer: Issuer) -> None:
         every = pause_seconds(self._freshness.max_age_ms)
@@ -231,7 +234,7 @@ class RouterService:
         routed = self._router.route(
             batch,
             self._control.snapshot(),
-            at_ms=_now_ms(),
+            at_ms=self._now_ms(),
             partitions=self._counts[batch.topic],
         )
         task = asyncio.create_task(self._commit(group, batch, routed))
@@ -355,7 +358,3 @@ def calm_the_collector() -> None:
 
 def _counts(tally: Counter[str]) -> dict[str, int]:
     return dict(sorted(tally.items()))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -10,7 +10,6 @@ beyond what the group has committed, so it is found and settled like the others.
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -49,6 +48,7 @@ class Settlement:
         *,
         is_fresh: Callable[[], bool],
         tally: Counter[str],
+        now_ms: Callable[[], int],
         max_records: int = _MOST_RECORDS,
         session_seconds: float = 10.0,
     ) -> None:
@@ -63,6 +63,7 @@ class Settlement:
         self._done: dict[str, Mapping[int, int]] = {}
         self._counts: Mapping[str, int] = {}
         self._tally = tally
+        self._now_ms = now_ms
 
     async def keep_on(self, stopping: asyncio.Event) -> None:
         """Settle whatever ends until stopped; while the streams are away, wait for them."""
@@ -106,7 +107,7 @@ class Settlement:
     def _due(self) -> dict[str, dict[int, int]]:
         """Return what may have to be settled now, with the last offset of each partition."""
         lifted = {name: one.until_us for name, one in self._suspensions().items()}
-        due = self._waiting.due(lifted, time.time_ns() // 1000)
+        due = self._waiting.due(lifted, self._now_ms() * 1000)
         return {
             suspension: last
             for suspension, last in due.items()
@@ -144,7 +145,7 @@ class Settlement:
             batch,
             suspension,
             self._control.snapshot(),
-            at_ms=time.time_ns() // 1_000_000,
+            at_ms=self._now_ms(),
             partitions=self._counts[HELD],
         )
         try:
