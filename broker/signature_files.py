@@ -154,7 +154,8 @@ def write_signing_key(file: Path, key: SigningKey, passphrase: str | None) -> No
     if passphrase is None:
         raise KeysUnavailable(
             f"{file} is to be encrypted: set CONCORDAT_KEY_PASSPHRASE or give"
-            " --passphrase-file, and use the same passphrase where the key is used; or choose a name that does not end in .jwe"
+            " --passphrase-file, and use the same passphrase where the key is used; or choose"
+            " a name that does not end in .jwe"
         )
     write_new(file, "", mode=0o600)
     FileKeyStore(file.parent, SecretStr(passphrase)).save(file.stem, [key.to_private_jwk()])

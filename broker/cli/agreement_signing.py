@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from broker.cli.agreements import agreement_app
+from broker.cli.agreements import File, agreement_app
 from broker.cli.files import read_limited
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
 from broker.cli.publishing import published, say_published
@@ -23,8 +23,6 @@ from broker.cli.signatories import (
     now,
     signatory,
 )
-
-File = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
 
 
 def register(_: typer.Typer) -> None:

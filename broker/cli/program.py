@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from broker.cli import (
     agreement_checking,
+    agreement_drafts,
     agreement_life,
     agreement_signing,
     agreement_trying,
@@ -42,6 +43,7 @@ for part in (
     demo,
     scheme,
     agreements,
+    agreement_drafts,
     agreement_signing,
     agreement_life,
     agreement_checking,
