@@ -2,9 +2,10 @@
 
 Schemes at random are translated to Cedar policies, one for each flow of each version,
 from the plan and not from what our compiler makes of it. What Cedar has no word for (a
-signature, a later version taking over) becomes a bound in time. Both engines are asked
-about the same tens of thousands of (event, recipient, time), and must agree not only on
-whether something is shared but on which flows let it through.
+signature and its key, a later version taking over) becomes a bound in time; suspensions,
+revocations, assurances, joining and leaving are conditions of the policies. Both engines
+are asked about the same tens of thousands of (event, recipient, time), and must agree not
+only on whether something is shared but on which flows let it through.
 """
 
 import random
@@ -13,20 +14,39 @@ from typing import Any
 
 import cedarpy
 import pytest
+from agreement_oracle import agrees_from, revokes_from, run_under, stands_from_until
 from agreement_worlds import (
+    NEVER,
     PARTIES,
     Asked,
     FlowPlan,
-    Permitted,
+    Place,
     Plan,
     VersionPlan,
     a_plan,
     a_question,
+    decisions,
     permits,
 )
 
+from agreements.deciding import Permit, Refusal
+
 SCHEMES = 60
 QUESTIONS = 150  # of each scheme, for each of its parties as the recipient
+COVERED = {
+    Refusal.NOT_SIGNED,
+    Refusal.REVOKED,
+    Refusal.NOT_YET_IN_FORCE,
+    Refusal.EXPIRED,
+    Refusal.SUSPENDED,
+    Refusal.PARTY_SUSPENDED,
+    Refusal.ASSURANCE_LAPSED,
+    Refusal.PURPOSE_NOT_HELD,
+    Refusal.TOO_OLD,
+    Refusal.OBJECTION,
+    Refusal.CONDITION_NOT_MET,
+}
+"""What the questions make our engine refuse for: each a condition of Cedar's policies."""
 _SECONDS = 3600
 
 
@@ -42,29 +62,40 @@ def _one_of(names: Any) -> str:
     return f"[{', '.join(_text(name) for name in names)}]"
 
 
-def _window(plan: Plan, version: VersionPlan, publisher: str, recipient: str) -> str:
-    """The bounds in time of one version for a pair; `false` when it never counts."""
-    begins = {
-        other.number: max(
-            other.starts, dict(other.accepted)[publisher], dict(other.accepted)[recipient]
-        )
-        for other in plan.versions
-        if other.agreement == version.agreement
-        and {publisher, recipient} <= set(dict(other.accepted))
-    }
-    accepted, rejected = dict(version.accepted), dict(version.rejected)
-    if version.number not in begins or any(
-        rejected.get(party, -999) >= accepted[party] for party in (publisher, recipient)
-    ):
+def _between(starts: float, ends: float) -> str:
+    """The condition that it is between two hours: the first inclusive, the last not."""
+    if NEVER in (starts, -ends):
         return "false"
-    ends = min([version.ends, *(at for number, at in begins.items() if number > version.number)])
-    return f"context.now >= {_seconds(begins[version.number])} && context.now < {_seconds(ends)}"
+    tests = [f"context.now >= {_seconds(starts)}"] if starts > -NEVER else []
+    tests += [f"context.now < {_seconds(ends)}"] if ends < NEVER else []
+    return f"({' && '.join(tests) or 'true'})"
 
 
-def _policies(plan: Plan) -> tuple[str, list[Permitted]]:
+def _window(plan: Plan, version: VersionPlan, pair: tuple[str, str]) -> str:
+    """The bounds in time of one version for a pair; `false` when it never counts."""
+    begun = next(
+        (one for one in run_under(plan, version.agreement, pair) if one.version is version), None
+    )
+    if begun is None:
+        return "false"
+    agreed = max(agrees_from(plan, begun, pair, party) for party in pair)
+    if agreed == NEVER:
+        return "false"
+    return " && ".join(
+        (
+            _between(begun.begins, begun.ends),
+            _between(agreed, min(revokes_from(plan, begun, pair, party) for party in pair)),
+            _between(version.starts, version.ends),
+            *(_between(24 * day, NEVER) for party, day in version.joined if party in pair),
+            *(_between(-NEVER, 24 * day) for party, day in version.left if party in pair),
+        )
+    )
+
+
+def _policies(plan: Plan) -> tuple[str, list[Place]]:
     """The whole scheme in Cedar, and what each permit stands for, in the order of the text."""
     texts: list[str] = []
-    names: list[Permitted] = []
+    names: list[Place] = []
     for version in plan.versions:
         for flow in version.flows:
             for publisher in flow.publishers:
@@ -85,7 +116,7 @@ def _policy(
 ) -> str:
     tests = [
         f'resource.publisher == Party::"{publisher}"',
-        _window(plan, version, publisher, recipient),
+        _window(plan, version, (publisher, recipient)),
         f"principal.purposes.contains({_text(flow.purpose)})",
     ]
     if flow.max_age_hours is not None:
@@ -94,10 +125,17 @@ def _policy(
         tests.append(f"resource.revision <= {flow.last_revision}")
     if flow.authority is not None:
         tests.append(f"resource.authority == {_text(flow.authority)}")
+    if flow.is_assured_only:
+        tests.append(
+            "principal has assured && context.now >= principal.assured.starts"
+            " && context.now < principal.assured.ends"
+        )
     if flow.without_recs:
         tests.append(f"!(resource has rec && {_one_of(flow.without_recs)}.contains(resource.rec))")
     exceptions = [
-        f"{_one_of(version.revoked)}.contains({_text(party)})" for party in (publisher, recipient)
+        _between(*stands_from_until(plan, one))
+        for one in plan.suspensions
+        if one.agreement == version.agreement
     ]
     exceptions += [
         _objecting(one)
@@ -108,7 +146,7 @@ def _policy(
     return (
         f'permit (principal == Party::"{recipient}", action == Action::"receive", resource)\n'
         f"when {{ {' && '.join(tests)} }}\n"
-        f"unless {{ {' || '.join(exceptions)} }};"
+        f"unless {{ {' || '.join(exceptions) or 'false'} }};"
     )
 
 
@@ -121,10 +159,7 @@ def _entities(plan: Plan, asked: list[Asked]) -> list[dict[str, Any]]:
     parties = [
         {
             "uid": {"type": "Party", "id": party},
-            "attrs": {
-                "purposes": ["another-purpose"]
-                + ([] if party in plan.lacking_purpose else ["coordinate-care"])
-            },
+            "attrs": {"purposes": _purposes(plan, party)} | _assured(plan, party),
             "parents": [],
         }
         for party in PARTIES
@@ -146,7 +181,19 @@ def _entities(plan: Plan, asked: list[Asked]) -> list[dict[str, Any]]:
     ]
 
 
-def _ask_cedar(plan: Plan, asked: list[Asked]) -> dict[tuple[int, str], set[Permitted]]:
+def _purposes(plan: Plan, party: str) -> list[str]:
+    return ["another-purpose"] + ([] if party in plan.lacking_purpose else ["coordinate-care"])
+
+
+def _assured(plan: Plan, party: str) -> dict[str, Any]:
+    """From when until when a party is assured: both days are in it."""
+    found = next(((starts, until) for name, starts, until in plan.assured if name == party), None)
+    if found is None:
+        return {}
+    return {"assured": {"starts": _seconds(24 * found[0]), "ends": _seconds(24 * (found[1] + 1))}}
+
+
+def _ask_cedar(plan: Plan, asked: list[Asked]) -> dict[tuple[int, str], set[Place]]:
     """Return which flows Cedar lets each event through by, for each recipient."""
     text, names = _policies(plan)
     places = [(number, party) for number in range(len(asked)) for party in PARTIES]
@@ -176,6 +223,7 @@ def test_cedar_lets_the_same_flows_through(seed: int) -> None:
     """On tens of thousands of (event, recipient, time) the two engines agree, flow by flow."""
     generator = random.Random(seed)  # noqa: S311  examples, not secrets
     outcomes: Counter[bool] = Counter()
+    refusals: Counter[str] = Counter()
     for _ in range(SCHEMES // 4):
         plan = a_plan(generator.choice, agreements=6)
         asked = [a_question(generator.choice) for _ in range(QUESTIONS)]
@@ -183,9 +231,15 @@ def test_cedar_lets_the_same_flows_through(seed: int) -> None:
         cedar = _ask_cedar(plan, asked)
         for number, question in enumerate(asked):
             ours = set(permits(rules, question))
+            refusals.update(
+                one.reason
+                for one in decisions(rules, question).values()
+                if not isinstance(one, Permit)
+            )
             for party in PARTIES:
                 mine = {place for place in ours if place[0] == party}
                 assert mine == cedar[number, party]
                 outcomes[bool(mine)] += 1
     assert outcomes.total() == SCHEMES // 4 * QUESTIONS * len(PARTIES)
-    assert min(outcomes.values()) > outcomes.total() // 20, "both answers are common"
+    assert refusals.keys() >= COVERED
+    assert min(outcomes.values()) > outcomes.total() // 40, "both answers are common"
