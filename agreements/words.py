@@ -47,7 +47,9 @@ def plain(value: Any) -> str:
     if isinstance(value, tuple):
         return listed(map(plain, value)) if value else "nothing"
     if isinstance(value, Part):
-        return listed(f"{name} {plain(one)}" for name, one in value if one not in (None, ()))
+        fields = type(value).model_fields
+        given = [(name, one) for name, one in value if one != fields[name].default]
+        return listed([f"{name.strip('_')} {plain(one)}" for name, one in given] or ["nothing"])
     return quoted(value)
 
 

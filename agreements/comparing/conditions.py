@@ -7,6 +7,7 @@ from agreements.comparing.changes import Change, sentence
 from agreements.comparing.narrowing import (
     implies,
     is_same_test,
+    is_written_alike,
     lets_no_more_through,
     reviews_no_more,
 )
@@ -19,7 +20,7 @@ def condition_changes(
     old: Sequence[Condition], new: Sequence[Condition], *, path: str, former: str, place: str
 ) -> Iterator[Change]:
     """Return what changed; ``path`` and ``former`` are where the lists stand, new and old."""
-    if old == new:
+    if len(old) == len(new) and all(map(is_written_alike, old, new)):
         return
     both = _Both(tuple(old), tuple(new), path, former, place)
     found = [*both.matched(), *both.added()]
@@ -63,7 +64,7 @@ class _Both:
     def _successor(self, before: Condition) -> int | None:
         """Return which condition stands for an old one: the same, a stricter one, or another."""
         tests: tuple[Callable[[Condition], bool], ...] = (
-            lambda after: after == before,
+            lambda after: is_written_alike(after, before),
             lambda after: is_same_test(before, after),
             lambda after: implies(after, before),
             lambda after: after.item == before.item and not self._is_old(after),

@@ -148,16 +148,24 @@ class _Both:
                 sentence(place, text),
                 runs=True,
             )
-        if self._becomes_complete():
-            text = (
-                "nothing could be shared before, because the legal bases were incomplete; "
-                "now they are complete"
+        before, after = self._is_complete()
+        if before is not after:
+            text = "the legal bases were incomplete, so nothing was shared; now they are complete"
+            if before:
+                text = "the legal bases are no longer complete, so nothing is shared"
+            yield Change(
+                NARROWS if before else WIDENS,
+                "legal-incomplete" if before else "legal-completed",
+                f"{self.path}.legal",
+                sentence(place, text),
+                runs=True,
             )
-            yield Change(WIDENS, "legal-completed", self.path, sentence(place, text), runs=True)
 
-    def _becomes_complete(self) -> bool:
-        before = flow_faults(self.old_agreement, self.old, self.catalogue)
-        return bool(before) and not flow_faults(self.new_agreement, self.new, self.catalogue)
+    def _is_complete(self) -> tuple[bool, bool]:
+        return (
+            not flow_faults(self.old_agreement, self.old, self.catalogue),
+            not flow_faults(self.new_agreement, self.new, self.catalogue),
+        )
 
     def _fields(self) -> Fields:
         """Return what every revision of every event type concerned has at the items' paths."""

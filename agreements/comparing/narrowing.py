@@ -36,6 +36,7 @@ _TELLS: Final[dict[str, frozenset[str]]] = {
         }
     ),
 }
+_Values = frozenset[tuple[type, Any]]
 _POSTCODES: Final = frozenset({"postcode-sector", "postcode-district"})
 _DATES: Final = frozenset({"year", "month", "age-band"})
 
@@ -68,6 +69,15 @@ def _is_withheld_as_often(before: str, after: str, fields: Sequence[Field]) -> b
     if before in _DATES:
         return after in _DATES
     return True
+
+
+def is_written_alike(one: Condition, other: Condition) -> bool:
+    """Whether two conditions are the same to the letter; `true` is not 1, as it is in Python."""
+    return _written(one) == _written(other)
+
+
+def _written(condition: Condition) -> tuple[str, str, _Values, str]:
+    return condition.item, condition.operator, _values(condition), condition.otherwise
 
 
 def is_same_test(one: Condition, other: Condition) -> bool:
@@ -108,9 +118,6 @@ def _implied_by_values(new: Condition, old: Condition) -> bool:
     if old.operator in ("equals", "in"):
         return wanted <= _values(old)
     return old.operator == "not_in" and not wanted & _values(old)
-
-
-_Values = frozenset[tuple[type, Any]]
 
 
 def _values(condition: Condition) -> _Values:
