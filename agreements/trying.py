@@ -31,7 +31,7 @@ _WHAT_MATTERS: Final = frozenset({Kind.PARTY, Kind.OBJECTION})
 class Obstacle(NamedTuple):
     """What keeps a flow from permitting anything, whatever the event.
 
-    ``detail`` names the purposes, parties or faults of the legal bases.
+    ``detail`` names the purpose, the parties, the assurances or the faults of the legal bases.
     """
 
     reason: Refusal
@@ -116,7 +116,14 @@ def _tried(candidate: Candidate) -> Tried:
     obstacles = tuple(_obstacles(signed))
     if not obstacles:
         return Tried(signed)
-    mended = replace(signed, inactive=(), incomplete=(), is_purpose_held=True, tests=ALL_TESTS)
+    mended = replace(
+        signed,
+        inactive=(),
+        assurances=(),
+        incomplete=(),
+        is_purpose_held=True,
+        tests=ALL_TESTS,
+    )
     return Tried(signed, obstacles, with_open_tests(mended))
 
 
@@ -124,6 +131,9 @@ def _obstacles(candidate: Candidate) -> list[Obstacle]:
     found = []
     if candidate.inactive:
         found.append(Obstacle(Refusal.PARTY_SUSPENDED, ",".join(candidate.inactive)))
+    lacking = [kind for kind, held in candidate.assurances if not held]
+    if lacking:
+        found.append(Obstacle(Refusal.ASSURANCE_LAPSED, ",".join(lacking)))
     if candidate.incomplete:
         found.append(Obstacle(Refusal.LEGAL_BASIS_INCOMPLETE, ",".join(candidate.incomplete)))
     if not candidate.is_purpose_held:

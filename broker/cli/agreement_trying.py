@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +16,7 @@ from broker.cli.agreements import File, agreement_app
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
 
 if TYPE_CHECKING:
+    from broker.drift import Drift
     from broker.past import Told
     from broker.periods import Period
 
@@ -34,6 +37,7 @@ Until = Annotated[
 def register(_app: typer.Typer) -> None:
     """Add the commands to ``concordat agreement``."""
     agreement_app.command("simulate")(simulate_file)
+    agreement_app.command("drift")(report)
 
 
 def simulate_file(
@@ -74,6 +78,47 @@ def simulate_file(
         simulation = asyncio.run(work(told))
     seconds = time.perf_counter() - began
     found = to_json(simulation, draft, validation.problems, period=period, seconds=seconds)
+    if as_json:
+        print_json(found)
+    else:
+        show(Console(highlight=False), found)
+
+
+def report(
+    since: Since = "",
+    until: Until = "",
+    unused_days: Annotated[
+        int,
+        typer.Option(
+            "--unused-days", min=1, max=3650, help="After how long without a permit to tell."
+        ),
+    ] = 30,
+    folder: Dir = HERE,
+    as_json: Json = False,
+) -> None:
+    """Tell where traffic departs from the agreements in force, and what to do about it."""
+    from broker.cli.drift import show, to_json
+    from broker.drift import report_drift
+    from broker.scheme import SchemeFolder
+
+    period = _period(since, until)
+    if period.until is None:
+        period = replace(period, until=datetime.now(UTC))
+    scheme = SchemeFolder(settings_of(folder))
+
+    async def work(told: "Told") -> "Drift":
+        async with scheme.streams() as streams:
+            return await report_drift(
+                streams,
+                scheme.control(),
+                period=period,
+                unused=timedelta(days=unused_days),
+                told=told,
+            )
+
+    with _progress("reading decisions") as told:
+        drift = asyncio.run(work(told))
+    found = to_json(drift, period, unused_days)
     if as_json:
         print_json(found)
     else:
