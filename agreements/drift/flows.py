@@ -8,7 +8,6 @@ from agreements.candidates import Candidate, from_us
 from agreements.drift.finding import (
     LEAST_EVENTS,
     Finding,
-    counted,
     finding_on,
     in_words,
     says,
@@ -35,11 +34,16 @@ def unused_flow(
     last_ms = max((one.last_permit_ms or 0 for one in ways), default=0)
     if last_ms * 1000 > limit_us:
         return
-    decided = sum(one.decided for one in ways)
-    days = unused // _DAY
-    since = f"since {day(from_us(last_ms * 1000))}" if last_ms else f"for {days} days or more"
-    refused = [(why, told) for one in ways for why, told in one.refused.items()]
-    if not decided or not refused:
+    refused = [
+        (why, told)
+        for one in ways
+        for why, told in one.refused.items()
+        if told.last_ms * 1000 > limit_us
+    ]
+    since = (
+        f"since {day(from_us(last_ms * 1000))}" if last_ms else f"for {unused // _DAY} days or more"
+    )
+    if not refused:
         yield finding_on(
             candidate,
             "flow-unused",
@@ -52,10 +56,10 @@ def unused_flow(
     yield finding_on(
         candidate,
         "flow-unused",
-        f"{says(candidate)}; nothing has flowed {since}: {counted(decided)} came and none was"
-        f" let through, most often because of {in_words(candidate, why)}.",
-        "see what keeps them back below, and mend that or take the flow out in the next version",
-        events=decided,
+        f"{says(candidate)}; nothing has flowed {since}: what came was kept back, most often by"
+        f" {in_words(candidate, why)}.",
+        "mend what keeps them back, or take the flow out in the next version",
+        events=told.events.events,
         examples=tuple(told.events.ids),
     )
 
