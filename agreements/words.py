@@ -6,6 +6,7 @@ words, and text that an author chose is quoted wherever it stands among other wo
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -23,6 +24,7 @@ _UNITS: Final = {
     "TM": "minute",
     "S": "second",
 }
+_SPACE: Final = "\\u0020"
 _FORMS: Final = {
     None: "in full",
     "drop": "not at all",
@@ -65,10 +67,29 @@ def listed(words: Iterable[str], *, last: str = "and") -> str:
 
 
 def quoted(value: Any) -> str:
-    """Return a value among words: text in quotes, numbers and truth values without."""
+    """Return a value among words: text in quotes, numbers and truth values without.
+
+    Text is written as JSON has it. What could be taken for something else (a space beside
+    a space, a letter of another script, an accent by itself) is written by its number.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value != value.strip(" "):
+        inner = text[1:-1]
+        bare = inner.strip(" ")
+        before = len(inner) - len(inner.lstrip(" "))
+        after = len(inner) - before - len(bare)
+        text = f'"{_SPACE * before}{bare}{_SPACE * after}"'
+    text = re.sub(" {2,}", lambda spaces: _SPACE * len(spaces[0]), text)
+    return text if text.isascii() else "".join(map(_unmistakable, text))
+
+
+def _unmistakable(character: str) -> str:
+    if character.isascii() or unicodedata.name(character, "").startswith("LATIN "):
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def day(value: date) -> str:
