@@ -214,7 +214,9 @@ def _say(command: _Command, done: str, **saying: Any) -> None:
             }
         )
         return
-    typer.echo(f"{command.agreement_id} version {version} is {done} {command.party}.")
+    # What only waits is not done yet, and a reader must not take it for done.
+    is_done = "is" if submitted.offset is not None else "is NOT YET"
+    typer.echo(f"{command.agreement_id} version {version} {is_done} {done} {command.party}.")
     if command.kind == "suspend":
         typer.echo(f"The suspension is {submitted.id}.")
     say_published(scheme, submitted)

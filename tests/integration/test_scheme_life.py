@@ -2,137 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
+from town import COUNCIL, PURPOSE, SCHOOL, Town, found_town, the_agreement, version_two
 
 from agreements.candidates import views_of
-from agreements.canonical import canonical_form, to_document
-from agreements.model import Agreement
-from agreements.reading import from_document, read_agreement
-from agreements.signatures import Signatory, SignatureType
+from agreements.canonical import canonical_form
+from agreements.signatures import SignatureType
 from broker.administration import (
     PartyDraft,
     add_party,
     find_agreement,
     found_scheme,
     prepare_streams,
-    put_agreement,
-    sign_agreement,
     standings,
 )
 from broker.control import TOPIC as CONTROL
-from broker.edge import publisher_of, receive_all
 from broker.routing import DELIVERIES
-from broker.scheme import SchemeFolder
-from connectors.prepared import PreparedEvent
-from connectors.streams import Outgoing, Streams, StreamsUnavailable
+from connectors.streams import Outgoing, StreamsUnavailable
 from schemas.control import Kind, document_key
-
-TOUR = Path(__file__).parents[2] / "docs" / "using" / "tour" / "placements.yaml"
-COUNCIL, SCHOOL = "anytown-council", "anytown-virtual-school"
-PURPOSE = "promote-looked-after-education"
-WHO = Signatory(name="Somebody", post="SIRO", capacity="SIRO")
-
-
-@dataclass
-class Town:
-    """A scheme with a council, a school and the tour's agreement."""
-
-    scheme: SchemeFolder
-    streams: Streams
-    numbers: int = 0
-
-    async def agree(self, agreement: Agreement) -> None:
-        """Put an agreement and sign it for both."""
-        await put_agreement(self.scheme, self.streams, agreement, name="agreement")
-        for party in (COUNCIL, SCHOOL):
-            await self.sign(agreement, party)
-
-    async def sign(
-        self, agreement: Agreement, party: str, kind: SignatureType = SignatureType.ACCEPT
-    ) -> None:
-        """Say something of an agreement for a party."""
-        await sign_agreement(
-            self.scheme,
-            self.streams,
-            agreement,
-            party=party,
-            signatory=WHO,
-            at=now(),
-            kind=kind,
-            reason=None if kind is SignatureType.ACCEPT else "The test's own",
-        )
-
-    async def publish(self, count: int = 1, *, party: str = COUNCIL) -> None:
-        """Publish placements that nobody has published before."""
-        publisher = await publisher_of(self.scheme, self.streams, party)
-        first, self.numbers = self.numbers, self.numbers + count
-        await publisher.publish(a_placement(number) for number in range(first, self.numbers))
-
-    async def route(self) -> dict[str, int]:
-        """Route until nothing is left; returns what was counted."""
-        service = self.scheme.service(self.streams)
-        await service.run(until_idle=True)
-        return dict(service.tally)
-
-    async def receive(self) -> tuple[int, int]:
-        """Receive at the school: how many opened, and how many did not."""
-        return await receive_all(
-            self.scheme, self.streams, party=SCHOOL, folder=self.scheme.path / "received"
-        )
-
-
-def now() -> datetime:
-    """Return the time, to the millisecond that a signature carries."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def a_placement(number: int) -> PreparedEvent:
-    """Return a placement of a child with a valid UPN."""
-    record = {
-        "childId": f"C-{number}",
-        "upn": "G330200112001",
-        "sex": "1",
-        "decom": "2026-11-02",
-        "rne": "S",
-        "legalStatus": "C2",
-        "cin": "N1",
-        "placementType": "U6",
-        "localAuthority": "E09000033",
-        "addressConfidential": False,
-    }
-    return PreparedEvent(
-        "uk.gov.csc.cla-placement.v1", f"C-{number}", record, datetime(2026, 11, 2, tzinfo=UTC)
-    )
-
-
-def the_agreement(**changes: Any) -> Agreement:
-    """Return the tour's agreement, with changes."""
-    agreement = read_agreement(TOUR.read_bytes(), name=TOUR.name)
-    return from_document({**to_document(agreement), **changes})
-
-
-def version_two() -> Agreement:
-    """Return a second version that shares one item more."""
-    document = to_document(the_agreement(version=2))
-    document["flows"][0]["items"].append({"path": "sex"})
-    return from_document(document)
 
 
 @pytest_asyncio.fixture(name="town")
 async def a_town(tmp_path: Path) -> AsyncIterator[Town]:
     """Found a scheme on the embedded streams."""
-    scheme = found_scheme(tmp_path / "town", name="Anytown", streams="sqlite:streams.db")
-    async with scheme.streams() as streams:
-        await prepare_streams(scheme, streams)
-        await add_party(scheme, streams, PartyDraft(COUNCIL, "Council"))
-        await add_party(scheme, streams, PartyDraft(SCHOOL, "School", purposes=(PURPOSE,)))
-        yield Town(scheme, streams)
+    async with found_town(tmp_path / "town") as town:
+        yield town
 
 
 async def test_deliveries_under_a_second_version_open(town: Town) -> None:
