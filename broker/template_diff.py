@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from agreements.canonical import to_document
+from agreements.comparing import Comparison as Meaning
 from agreements.problems import Problem
 from agreements.reading import read_agreement
-from agreements.templates.departing import Comparison, compared
+from agreements.templates.departing import Comparison, compared, meaning, meaning_to_json
 from agreements.templates.filling import BindingsInvalid, is_of_kind
 from agreements.templates.model import Bound
 from broker.templates import Entry, TemplateShelf, UnknownTemplate, of_options
@@ -22,6 +23,8 @@ class TemplateDiff:
     adopted_version: int
     latest: int
     comparison: Comparison
+    meaning: Meaning | None
+    """What the departures mean for recipients; None while a place is not known."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the form of ``template diff --json``."""
@@ -34,6 +37,7 @@ class TemplateDiff:
             },
             "unknown_places": list(self.comparison.unfilled),
             "departures": [one.to_json() for one in self.comparison.departures],
+            **meaning_to_json(self.meaning),
         }
 
     def lines(self) -> Iterator[str]:
@@ -46,6 +50,8 @@ class TemplateDiff:
         )
         for one in self.comparison.departures:
             yield f"  {one}"
+        if self.meaning is not None:
+            yield from told(self.meaning)
         for place in self.comparison.unfilled:
             yield f"  nothing in the text shows the place {place}; say --bind {place}=…"
         if self.latest > self.adopted_version:
@@ -64,9 +70,22 @@ def diff_of(
     uri, adopted = agreement.template.uri, agreement.template.version
     entry = shelf.find(uri, adopted if version is None else version)
     given = _checked(entry, of_options(entry.template, options))
-    found = compared(entry.template, to_document(agreement), given)
+    document = to_document(agreement)
+    found = compared(entry.template, document, given)
     latest = max(e.template.version for e in shelf.versions(uri) if e.may_be_adopted or e is entry)
-    return TemplateDiff(entry, adopted, latest, found)
+    means = meaning(found.national, document)
+    return TemplateDiff(entry, adopted, latest, found, means)
+
+
+def told(found: Meaning, indent: str = "  ") -> Iterator[str]:
+    """Yield what widens, narrows and only rewords, a sentence a line."""
+    for word, changes in (
+        ("widens", found.widens),
+        ("narrows", found.narrows),
+        ("rewords", found.rewords),
+    ):
+        for change in changes:
+            yield f"{indent}{word}: {change.text}"
 
 
 def _checked(entry: Entry, given: Mapping[str, str | list[str]]) -> dict[str, Bound]:

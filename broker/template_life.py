@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from agreements.comparing import Comparison as Meaning
 from agreements.model import Agreement
 from agreements.reading import from_document
-from agreements.templates.departing import Departure, compared, departures
+from agreements.templates.departing import Departure, compared, departures, meaning, meaning_to_json
 from agreements.templates.filling import adopt, places_in
 from agreements.templates.life import MoveRefused, Step, moved, sha256_of
 from agreements.templates.model import Bound, Template
@@ -121,6 +122,8 @@ class Adopter:
     agreement: Agreement
     adopted_version: int
     changes: tuple[Departure, ...]
+    meaning: Meaning | None
+    """What the changes mean for recipients; None while a new place is not filled."""
     unfilled: tuple[str, ...]
     own: tuple[Departure, ...]
 
@@ -133,6 +136,7 @@ class Adopter:
             "owner": self.agreement.owner,
             "template_version": self.adopted_version,
             "changes": [change.to_json() for change in self.changes],
+            **meaning_to_json(self.meaning),
             "places_to_fill": list(self.unfilled),
             "own_departures": [departure.to_json() for departure in self.own],
         }
@@ -166,7 +170,8 @@ def _adopter(shelf: TemplateShelf, entry: Entry, document: Mapping[str, Any]) ->
     now = adopt(entry.template, _fitting(then.values, entry.template))
     unfilled = tuple(dict.fromkeys(place for _, place in places_in(now)))
     changes = tuple(departures(then.national, now))
-    return Adopter(from_document(document), version, changes, unfilled, then.departures)
+    means = meaning(then.national, now)
+    return Adopter(from_document(document), version, changes, means, unfilled, then.departures)
 
 
 def _fitting(values: Mapping[str, Bound], template: Template) -> dict[str, Bound]:

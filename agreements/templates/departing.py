@@ -1,7 +1,7 @@
 """Where a local text departs from the national one, and what a new version changes for it.
 
-Field by field, on plain data, with what stands on each side. What a departure means
-(wider, narrower or only other words) is for `agreements.comparing` to say, of the two
+Field by field, on plain data, with what stands on each side; and what that means for
+recipients (wider, narrower or only other words), as `agreements.comparing` says it of two
 agreements.
 """
 
@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from agreements import comparing
+from agreements.problems import AgreementInvalid
+from agreements.reading import from_document
 from agreements.templates.filling import adopt, places_in
 from agreements.templates.matching import bindings_of, name_of
 from agreements.templates.model import Bound, Template
@@ -65,6 +68,27 @@ def compared(
     national = adopt(template, values)
     unfilled = tuple(dict.fromkeys(place for _, place in places_in(national)))
     return Comparison(values, unfilled, national, tuple(departures(national, document)))
+
+
+def meaning(before: Mapping[str, Any], after: Mapping[str, Any]) -> comparing.Comparison | None:
+    """Return what becomes wider, narrower or other words; None while a place is not filled.
+
+    What every local text has of its own is left aside.
+    """
+    own = {key: before[key] for key in _OWN if key in before}
+    aligned = {key: value for key, value in after.items() if key not in _OWN} | own
+    try:
+        found = comparing.compare(from_document(before), from_document(aligned))
+    except AgreementInvalid:
+        return None
+    return comparing.Comparison.of(change for change in found.all if not change.is_formal)
+
+
+def meaning_to_json(found: comparing.Comparison | None) -> dict[str, Any]:
+    """Return the three lists as JSON data, each null where nothing can be said."""
+    if found is None:
+        return {"widens": None, "narrows": None, "rewords": None}
+    return found.to_json()
 
 
 def departures(national: Mapping[str, Any], local: Mapping[str, Any]) -> Iterator[Departure]:

@@ -235,6 +235,8 @@ def _tell_entry(entry: "Entry", what: str, *, as_json: bool) -> None:
 
 
 def _tell_adopters(entry: "Entry", found: "list[Adopter]") -> None:
+    from broker.template_diff import told
+
     if not found:
         typer.echo("nobody here has adopted it")
     for one in found:
@@ -244,6 +246,8 @@ def _tell_adopters(entry: "Entry", found: "list[Adopter]") -> None:
         )
         for change in one.changes:
             typer.echo(f"  version {entry.template.version} changes {change}")
+        for line in told(one.meaning) if one.meaning is not None else ():
+            typer.echo(line)
         for place in one.unfilled:
             typer.echo(f"  version {entry.template.version} has a new place to fill: {place}")
         if one.own:
