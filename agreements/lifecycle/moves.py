@@ -7,7 +7,7 @@ generated from here, and the tests hold the engine against it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from agreements.signatures import SignatureType
 
@@ -65,6 +65,17 @@ class Move:
     needs: tuple[Need, ...]
     effect: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as JSON values; ``says`` is null for the clock, ``to`` for no change."""
+        return {
+            "from": [state.value for state in self.from_],
+            "to": None if self.to is None else self.to.value,
+            "says": None if self.says is None else self.says.value,
+            "who": self.who.value,
+            "needs": [need.value for need in self.needs],
+            "effect": self.effect,
+        }
+
 
 ROUTING: Final[Mapping[State, tuple[str, str]]] = {
     State.DRAFT: ("not-signed", "nothing flows; it can be tried on past traffic"),
@@ -86,6 +97,7 @@ ROUTING: Final[Mapping[State, tuple[str, str]]] = {
 _UNSIGNED: Final = (State.DRAFT, State.CONSULTING, State.ASSURED)
 _RUNNING: Final = (State.IN_FORCE, State.UNDER_REVIEW)
 _LIVE: Final = (State.SIGNED, *_RUNNING, State.SUSPENDED)
+_OVER: Final = (State.EXPIRED, State.TERMINATED, State.SUPERSEDED)
 
 MOVES: Final = (
     Move(
@@ -138,7 +150,7 @@ MOVES: Final = (
     ),
     Move(
         SignatureType.REVIEWED,
-        (*_LIVE,),
+        _LIVE,
         State.IN_FORCE,
         Who.PARTY,
         (Need.LATER_REVIEW,),
@@ -154,11 +166,11 @@ MOVES: Final = (
     ),
     Move(
         SignatureType.RESUME,
-        (*_LIVE,),
+        (*_LIVE, *_OVER),
         State.IN_FORCE,
         Who.SUSPENDER,
         (Need.REASON, Need.STANDING),
-        "when no other suspension stands events flow; what was held is decided again "
+        "when no other suspension stands it is as before; what was held is decided again "
         "(`release`) or given up (`purge`)",
     ),
     Move(

@@ -21,9 +21,21 @@ NOTICE: Final = timedelta(days=30)
 _LIVE: Final = (State.SIGNED, State.IN_FORCE, State.UNDER_REVIEW, State.SUSPENDED)
 
 
+WARNINGS: Final[Mapping[str, str]] = {
+    "review-overdue": "the review is due: nothing stops",
+    "review-escalated": "it has been due for `review.escalate_after`: still nothing stops",
+    "assurance-lapses": "a recipient's assurance that a flow requires ends within 30 days",
+    "assurance-lapsed": "a recipient's assurance that a flow requires has ended: the flow stopped",
+    "ends-soon": "the agreement ends within 30 days",
+    "revoked-from": "a party has revoked it from a time to come",
+    "signature-late": "a party has not answered by the end of the day `signing.due`",
+}
+"""Each code and when it is given. They are in what programs read: never reuse one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """One thing to look after. The codes are in what programs read: never reuse one."""
+    """One thing to look after: a code of `WARNINGS`, whom it is about, and a sentence."""
 
     code: str
     party: str | None

@@ -86,3 +86,17 @@ def rules(
             ]
         }
     )
+
+
+@agreement_app.command("lifecycle")
+def lifecycle(
+    as_json: Json = False,
+) -> None:
+    """Print the states of an agreement, what moves it from one to another, and whose word."""
+    from agreements.lifecycle import MOVES
+    from agreements.lifecycle.page import lifecycle_page
+
+    if as_json:
+        print_json({"moves": [move.to_json() for move in MOVES]})
+    else:
+        typer.echo(lifecycle_page(), nl=False)
