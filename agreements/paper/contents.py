@@ -147,7 +147,8 @@ def _dates(agreement: Agreement) -> Iterator[Block]:
     yield Paragraph(
         said(
             "A date alone means the midnight with which that day begins. All times are in "
-            "Coordinated Universal Time (UTC), which is Greenwich Mean Time."
+            "Coordinated Universal Time (UTC): in winter as clocks in the United Kingdom show it, "
+            "in summer an hour behind them."
         )
     )
 
@@ -160,7 +161,7 @@ def _parties(agreement: Agreement) -> Iterator[Block]:
 
 
 def _party_rows(party: PartyRole) -> Iterator[Row]:
-    yield "Role", said(f"{title_of('party-roles', party.role)} ({party.role})")
+    yield "Role", said(title_of("party-roles", party.role))
     yield "Part", said(_DIRECTIONS[party.direction])
     if party.acting_for is not None:
         yield "Acts for", said(party.acting_for)
@@ -273,6 +274,6 @@ def _signatures(agreement: Agreement, sha256: str) -> Iterator[Block]:
             (party_line(agreement, party.id), (), said(" or ".join(party.capacities)), (), ())
             for party in agreement.parties
         ),
-        (0.26, 0.24, 0.18, 0.12, 0.2),
+        (0.27, 0.23, 0.18, 0.12, 0.2),
         is_to_fill_in=True,
     )
