@@ -21,6 +21,8 @@ from agreements.problems import AgreementInvalid
 from agreements.signatures import Signatory, SignatureType
 from broker.accepted import TOPIC as ACCEPTED
 from broker.control import TOPIC as CONTROL
+from broker.evidence.following import CHECKPOINTS
+from broker.evidence.keys import LogKeys
 from broker.holding import HELD
 from broker.issuing import prepare_topic
 from broker.keyring import Keyring
@@ -35,7 +37,6 @@ from connectors.streams import Streams, StreamsUnavailable
 from schemas.control import BROKER, Kind, Party, document_key, sign_document
 from schemas.keys import SigningKey
 
-CHECKPOINTS: Final = "checkpoints"
 KEPT: Final = frozenset({CONTROL, DECISIONS, ACCEPTED, CHECKPOINTS})
 """Topics of which every record is kept for ever: evidence, and what it rests on."""
 
@@ -83,14 +84,17 @@ def found_scheme(
     scheme = SchemeFolder(read_settings(folder, {}))
     scheme.key_store.save(SCHEME, [key.to_private_jwk()])
     scheme.key_store.save(BROKER, Keyring.generate().to_jwks())
+    LogKeys.generate().save(scheme.key_store)
     return scheme
 
 
 async def prepare_streams(scheme: SchemeFolder, streams: Streams) -> None:
     """Create the topics that every scheme has, and say who the broker is."""
     partitions = scheme.settings.partitions
-    topics = (DECISIONS, REVIEW, HELD, QUARANTINE, CHECKPOINTS, ACCEPTED)
-    await streams.create_topics({CONTROL: 1, **dict.fromkeys(topics, partitions)}, kept=KEPT)
+    topics = (REVIEW, HELD, QUARANTINE, CHECKPOINTS, ACCEPTED)
+    # What is told in one order has one partition: the rules, and the evidence.
+    one = dict.fromkeys((CONTROL, DECISIONS), 1)
+    await streams.create_topics({**one, **dict.fromkeys(topics, partitions)}, kept=KEPT)
     await prepare_topic(streams)
     register = await open_register(scheme, streams)
     draft = PartyDraft(BROKER, scheme.settings.scheme.name, roles=("broker",))

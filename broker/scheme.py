@@ -7,6 +7,7 @@
     store.db                the register: documents with their revisions, and the outbox
     streams.db              the embedded streams
     received/<id>.jsonl     what `concordat receive` wrote
+    evidence/               the log of all decisions
 
 This is the one place that builds things; nothing below it reads settings.
 """
@@ -22,6 +23,7 @@ from agreements.model import Agreement
 from agreements.rules import Compiler
 from agreements.trying import Trial
 from broker.control import ControlState
+from broker.evidence.keys import LogKeys
 from broker.freshness import Freshness
 from broker.issuing import FILE_NAME as FRESHNESS_FILE
 from broker.issuing import Issuer, pause_seconds
@@ -105,6 +107,29 @@ class SchemeFolder:
         from broker.storage import store_exists
 
         return store_exists(self.settings.store_address)
+
+    @property
+    def log_path(self) -> Path:
+        """Where the evidence log is written."""
+        return self.path / "evidence"
+
+    @property
+    def has_log(self) -> bool:
+        """Whether the log is written here: where its keys are."""
+        try:
+            return bool(self.log_keys)
+        except KeysUnavailable:
+            return False
+
+    @cached_property
+    def log_keys(self) -> LogKeys:
+        """The log's own keys, which are where the log is written."""
+        return LogKeys.load(self.key_store)
+
+    @property
+    def log_origin(self) -> str:
+        """The log's name in its checkpoints, which no other scheme's log has."""
+        return f"concordat/{self.scheme_key.kid[:16]}"
 
     def streams(self) -> AbstractAsyncContextManager[Streams]:
         """Return the streams, to be entered with ``async with``."""

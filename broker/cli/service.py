@@ -11,7 +11,7 @@ import typer
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
 
-_PARTS: Final = ("router", "freshness", "relay")
+_PARTS: Final = ("router", "freshness", "relay", "evidence")
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +33,7 @@ def run(
 
     Where the scheme's private key is, also say again and again that the rules are up to
     date; routers stop when nobody does. Where the store is, publish what waits in it.
+    Where the log's keys are, write every decision into the log and sign it.
     """
     parts = tuple(part.strip() for part in only.split(",") if part.strip()) or _PARTS
     if unknown := [part for part in parts if part not in _PARTS]:
@@ -52,6 +53,12 @@ def run(
                 from broker.relaying import relaying
 
                 await stack.enter_async_context(relaying(scheme, streams))
+            if "evidence" in parts and scheme.has_log:
+                from broker.evidence.following import log_kept
+
+                await stack.enter_async_context(
+                    log_kept(scheme.log_path, scheme.log_keys, streams, origin=scheme.log_origin)
+                )
             if "router" not in parts:
                 stopping = asyncio.Event()
                 _on_signals(loop, stopping.set)

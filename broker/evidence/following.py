@@ -8,16 +8,18 @@ the topic has one partition.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import ClassVar, Final
 
 import structlog
 
 from broker.evidence.entries import content_of
-from broker.evidence.writing import LogWriter
+from broker.evidence.keys import LogKeys
+from broker.evidence.reading import CHECKPOINT
+from broker.evidence.writing import LogWriter, writing
 from broker.routing import DECISIONS
 from connectors.streams import Outgoing, Streams
-from schemas.errors import EvidenceError
-from schemas.notes import Note
+from schemas.errors import ConcordatError, EvidenceError
 
 CHECKPOINTS: Final = "checkpoints"
 SIGN_EVERY_SECONDS: Final = 1.0
@@ -46,41 +48,55 @@ class EvidenceWorker:
         self._progress = progress
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Follow until stopped.
+        """Follow until stopped, and then to the end of the stream.
 
         Raises:
             EvidenceError: going on would make the log untrue.
 
         """
         await self.catch_up()
-        async with asyncio.TaskGroup() as tasks:
-            follower = tasks.create_task(self._follow())
-            while not stopping.is_set():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), SIGN_EVERY_SECONDS)
+        waiting = asyncio.create_task(stopping.wait())
+        follower = asyncio.create_task(self._follow(), name="follow-decisions")
+        try:
+            while not (waiting.done() or follower.done()):
+                await asyncio.wait(
+                    {waiting, follower},
+                    timeout=SIGN_EVERY_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
                 await self.sign()
-            follower.cancel()
+            if follower.done():
+                follower.result()
+        finally:
+            for task in (waiting, follower):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        await self.catch_up()
 
     async def catch_up(self) -> int:
         """Read to the end of the stream as it is now, sign, and return the log's size."""
-        await self._check_order()
+        await check_order(self._streams, after=self._writer.next_offset)
         async for _ in self._append(follow=False):
             if self._writer.unsigned >= MOST_UNSIGNED:
                 await self.sign()
         await self.sign()
         return self._writer.size
 
-    async def sign(self) -> Note | None:
-        """Sign what has come, and tell it on the stream; None when nothing has."""
-        note = self._writer.sign()
-        if note is not None:
-            await self._streams.append(
-                [Outgoing(CHECKPOINTS, self._writer.origin.encode(), note.to_text().encode())]
-            )
-            log.info("checkpoint", size=self._writer.signed.size)
-            if self._progress is not None:
-                self._progress(self._writer.signed.size)
-        return note
+    async def sign(self) -> None:
+        """Sign what has come, and tell it on the stream.
+
+        A crash may keep one from being told: the next one covers it.
+        """
+        before = self._writer.signed
+        signed = self._writer.sign()
+        if signed is before:
+            return
+        note = (self._writer.files.path / CHECKPOINT).read_bytes()
+        await self._streams.append([Outgoing(CHECKPOINTS, self._writer.origin.encode(), note)])
+        log.info("checkpoint", size=signed.size)
+        if self._progress is not None:
+            self._progress(signed.size)
 
     async def _follow(self) -> None:
         async for _ in self._append(follow=True):
@@ -93,15 +109,49 @@ class EvidenceWorker:
             writer.append(record.offset, content_of(record))
             yield record.offset
 
-    async def _check_order(self) -> None:
-        ends = await self._streams.end(DECISIONS)
-        if len(ends) != 1:
-            raise StreamRewritten(
-                f"expected one partition of {DECISIONS}, since the log is in its order;"
-                f" there are {len(ends)}"
-            )
-        if ends[0] < self._writer.next_offset:
-            raise StreamRewritten(
-                f"{DECISIONS} ends at {ends[0]}, before {self._writer.next_offset}, up to which"
-                " the log has it: records were removed, so nothing is signed"
-            )
+
+async def check_order(streams: Streams, *, after: int = 0) -> None:
+    """See that the stream has one order, and is not shorter than what the log has of it.
+
+    Raises:
+        StreamRewritten: it has not, or is.
+
+    """
+    ends = await streams.end(DECISIONS)
+    if len(ends) != 1:
+        raise StreamRewritten(
+            f"expected one partition of {DECISIONS}, since the log is in its order;"
+            f" there are {len(ends)}"
+        )
+    if ends[0] < after:
+        raise StreamRewritten(
+            f"{DECISIONS} ends at {ends[0]}, before {after}, up to which the log has it:"
+            " records were removed, so nothing is signed"
+        )
+
+
+@contextlib.asynccontextmanager
+async def log_kept(
+    path: Path, keys: LogKeys, streams: Streams, *, origin: str
+) -> AsyncIterator[None]:
+    """Keep a log up to date in the background, to the last decision when this ends.
+
+    Where that cannot go on, it is told and the log stands still: sharing goes on, since
+    every decision is on the stream, from which the log can catch up or be made again.
+    """
+    stopping = asyncio.Event()
+
+    async def keep() -> None:
+        try:
+            with writing(path, keys, origin=origin) as writer:
+                await EvidenceWorker(streams, writer).run(stopping)
+        except (ConcordatError, OSError) as error:
+            code = error.code if isinstance(error, ConcordatError) else "input-output"
+            log.error("the log stands still", code=code, why=str(error))  # noqa: TRY400  the sentence says it
+
+    task = asyncio.create_task(keep(), name="keep-log")
+    try:
+        yield
+    finally:
+        stopping.set()
+        await task

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from broker.keystore import KeyStore, KeysUnavailable
+from broker.keystore import KeyStore
 from schemas.keys import SigningKey
 from schemas.notes import NoteKey
 
@@ -37,14 +37,9 @@ class LogKeys:
         return cls(SigningKey.from_jwk(signing), salt_key)
 
     @classmethod
-    def load_or_make(cls, store: KeyStore) -> Self:
-        """Read the keys; make them where there are none, as when a scheme is new."""
-        try:
-            return cls.load(store)
-        except KeysUnavailable:
-            keys = cls(SigningKey.generate(), secrets.token_bytes(_SALT_KEY_BYTES))
-            keys.save(store)
-            return keys
+    def generate(cls) -> Self:
+        """Make both keys from the system's randomness."""
+        return cls(SigningKey.generate(), secrets.token_bytes(_SALT_KEY_BYTES))
 
     def save(self, store: KeyStore) -> None:
         """Write the keys."""

@@ -11,13 +11,14 @@ The first, third and fourth are what other people's clients read; they hold no r
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from broker.evidence.entries import Kept
 from schemas.checkpoints import Checkpoint
 from schemas.notes import Note, NoteKey
-from schemas.tiles import BadTile, TileName, tile_number
+from schemas.tiles import WIDTH, BadTile, TileName, tile_number
 
 CHECKPOINT: Final = "checkpoint"
 HISTORY: Final = "history.jsonl"
@@ -55,6 +56,14 @@ class LogFiles:
         """
         data = self.records_bytes(number)
         return [Kept.from_bytes(data[start:end]) for start, end in record_places(data)]
+
+    def offset_of(self, index: int) -> int | None:
+        """Return the stream's offset of an entry; None when nothing is kept beside it."""
+        number, at = divmod(index, WIDTH)
+        data = self.records_bytes(number)
+        for start, end in islice(record_places(data), at, at + 1):
+            return Kept.from_bytes(data[start:end]).offset
+        return None
 
     def latest(self, log: NoteKey) -> tuple[Checkpoint, Note] | None:
         """Return the latest checkpoint; None when none was signed yet. Raises ``BadNote``."""

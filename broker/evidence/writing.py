@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import IO, ClassVar, Final
 
 from broker.evidence.entries import Kept, commitment, salt_of
+from broker.evidence.keys import LogKeys
 from broker.evidence.reading import CHECKPOINT, HISTORY, LogFiles, framed, record_places
 from schemas.checkpoints import Checkpoint
 from schemas.errors import ConfigurationError, EvidenceError
-from schemas.keys import SigningKey
 from schemas.merkle import leaf_hash
-from schemas.notes import Note, NoteKey
+from schemas.notes import Note
 from schemas.tiles import (
     ENTRIES,
     HEIGHT,
@@ -54,11 +54,10 @@ class LogDamaged(EvidenceError):
 class LogWriter:
     """Adds to a log and signs it. Make one with `writing`, which sees that it is the only one."""
 
-    def __init__(self, path: Path, key: SigningKey, salt_key: bytes, *, origin: str) -> None:
+    def __init__(self, path: Path, keys: LogKeys, *, origin: str) -> None:
         self.files = LogFiles(path)
         self.origin = origin
-        self._key = key
-        self._salt_key = salt_key
+        self._keys = keys
         self._dirty: set[Path] = set()
         self._outgrown: list[Path] = []
         self._records: IO[bytes] | None = None
@@ -86,7 +85,7 @@ class LogWriter:
 
     def append(self, offset: int, content: bytes) -> None:
         """Add what was read at an offset of the stream."""
-        salt = salt_of(self._salt_key, content)
+        salt = salt_of(self._keys.salt_key, content)
         entry = commitment(offset, salt, content)
         number = self._edge.size // WIDTH
         if self._records is None:
@@ -101,10 +100,10 @@ class LogWriter:
             self._close_records()
         self.next_offset = offset + 1
 
-    def sign(self) -> Note | None:
-        """Put everything on disk and sign it; None when nothing has come since the last."""
+    def sign(self) -> Checkpoint:
+        """Put everything on disk and sign it; nothing is done when nothing has come."""
         if not self.unsigned:
-            return None
+            return self.signed
         for name, data in self._edge.partial_tiles():
             self._write_tile(name, data)
         if self._entries:
@@ -113,14 +112,14 @@ class LogWriter:
         self._close_records()
         self._sync()
         checkpoint = Checkpoint(self.origin, self.size, self._edge.root())
-        note = checkpoint.sign(self._key)
+        note = checkpoint.sign(self._keys.signing)
         self._remember(note)
         self._publish(note)
         self.signed = checkpoint
         for folder in self._outgrown:
             shutil.rmtree(folder, ignore_errors=True)
         self._outgrown.clear()
-        return note
+        return checkpoint
 
     def close(self) -> None:
         """Let go of the files; what is not signed is made again."""
@@ -136,7 +135,7 @@ class LogWriter:
             os.truncate(history, history.read_bytes().rfind(b"\n") + 1)
         last, latest = Checkpoint(self.origin, 0, Edge().root()), None
         for note in self.files.history():
-            found = Checkpoint.trusted(note, NoteKey(self.origin, self._key.public))
+            found = Checkpoint.trusted(note, self._keys.public(self.origin))
             if found.size <= last.size:
                 raise LogDamaged(f"the checkpoints in {history} do not grow")
             last, latest = found, note
@@ -158,12 +157,11 @@ class LogWriter:
     def _offset_after(self, size: int) -> int:
         if not size:
             return 0
-        number, at = divmod(size - 1, WIDTH)
-        path = self.files.records_path(number)
-        data = path.read_bytes() if path.exists() else b""
-        for start, end in islice(record_places(data), at, at + 1):
-            return Kept.from_bytes(data[start:end]).offset + 1
-        raise LogDamaged(f"{path} has no record beside entry {size - 1}: rebuild the log")
+        offset = self.files.offset_of(size - 1)
+        if offset is None:
+            path = self.files.records_path((size - 1) // WIDTH)
+            raise LogDamaged(f"{path} has no record beside entry {size - 1}: rebuild the log")
+        return offset + 1
 
     def _forget_after(self, size: int) -> None:
         """Take away what was written and not signed."""
@@ -183,10 +181,13 @@ class LogWriter:
 
     def _write_tile(self, name: TileName, data: bytes) -> None:
         path = self.files.path / name.path
-        if path.exists() and name.width == WIDTH:
-            raise LogDamaged(f"{path} exists, and a full tile is never written over")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        # INVARIANT: what was signed is never written over. On a higher level a partial tile
+        # stays the same over several checkpoints.
+        if self.files.tile(name) != data:
+            if path.exists() and name.width == WIDTH:
+                raise LogDamaged(f"{path} is not the tile that the records make: rebuild the log")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
         self._dirty.add(path)
         if name.width == WIDTH:
             self._outgrown.append(path.with_name(f"{path.name}.p"))
@@ -229,7 +230,7 @@ class LogWriter:
 
 
 @contextlib.contextmanager
-def writing(path: Path, key: SigningKey, salt_key: bytes, *, origin: str) -> Iterator[LogWriter]:
+def writing(path: Path, keys: LogKeys, *, origin: str) -> Iterator[LogWriter]:
     """Open a log for writing, or begin one.
 
     Raises:
@@ -237,17 +238,24 @@ def writing(path: Path, key: SigningKey, salt_key: bytes, *, origin: str) -> Ite
         LogDamaged: its files are not what it has signed.
 
     """
+    with locked(path):
+        writer = LogWriter(path, keys, origin=origin)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only process that changes a log. Raises `LogInUse`."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (path / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LogInUse(f"another process writes the log in {path}: stop one of them") from None
-        writer = LogWriter(path, key, salt_key, origin=origin)
-        try:
-            yield writer
-        finally:
-            writer.close()
+        yield
 
 
 def _remove(paths: Iterable[Path]) -> None:

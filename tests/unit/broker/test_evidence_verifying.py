@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from broker.evidence.entries import Kept, salt_of
+from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed
 from broker.evidence.verifying import Verified, verify_log
 from broker.evidence.writing import writing
@@ -18,7 +19,7 @@ from schemas.tiles import WIDTH
 
 KEY = SigningKey.generate()
 WITNESS = SigningKey.generate()
-SALT_KEY = b"s" * 32
+KEYS = LogKeys(KEY, b"s" * 32)
 ORIGIN = "anytown.example/decisions"
 LOG = NoteKey(ORIGIN, KEY.public)
 WITNESS_KEY = NoteKey("trust.example/witness", WITNESS.public, 4)
@@ -32,7 +33,7 @@ def content(index: int) -> bytes:
 
 def write_log(path: Path, *, changed: int | None = None) -> None:
     """Write a log of 600 records; one of them may be another than it was."""
-    with writing(path, KEY, SALT_KEY, origin=ORIGIN) as writer:
+    with writing(path, KEYS, origin=ORIGIN) as writer:
         for size in SIZES:
             for index in range(writer.size, size):
                 writer.append(index * 2, content(index if index != changed else -1))
@@ -129,7 +130,7 @@ def _replace(path: Path, chance: random.Random) -> None:
     def replace(records: list[Kept]) -> None:
         at = chance.randrange(len(records))
         other = b"another record"
-        records[at] = Kept(records[at].offset, salt_of(SALT_KEY, other), other)
+        records[at] = Kept(records[at].offset, salt_of(KEYS.salt_key, other), other)
 
     _rewrite(path, chance, replace)
 

@@ -1,0 +1,106 @@
+"""Make a log again from the streams, when its files were lost or damaged.
+
+Everything is a function of `decisions` and the log's keys, so tiles, entries, records
+and checkpoints come out byte for byte as they were. What was signed before is on the
+topic ``checkpoints``: the new log must have every root of it, or it does not take the
+place of the old one. The old one is kept beside it.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import ClassVar, Final
+
+from broker.evidence.entries import content_of
+from broker.evidence.following import CHECKPOINTS, Progress, check_order
+from broker.evidence.keys import LogKeys
+from broker.evidence.writing import LogWriter, locked, writing
+from broker.routing import DECISIONS
+from connectors.streams import Streams
+from schemas.checkpoints import Checkpoint
+from schemas.errors import EvidenceError
+from schemas.notes import BadNote, Note, NoteKey
+
+_TOLD_EVERY: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A log that was made again, and where the former one is."""
+
+    size: int
+    checkpoints: int
+    former: Path
+
+
+class NotTheSame(EvidenceError):
+    """The stream no longer gives what the log has signed."""
+
+    code: ClassVar[str] = "not-the-same"
+
+
+async def rebuild(
+    path: Path, keys: LogKeys, streams: Streams, *, origin: str, progress: Progress | None = None
+) -> Rebuilt:
+    """Make the log at ``path`` again; nothing is replaced unless every root comes out.
+
+    Raises:
+        NotTheSame: a root that was signed did not come out.
+        LogInUse: a worker writes the log.
+        StreamRewritten: the stream has no one order.
+
+    """
+    await check_order(streams)
+    signed = await _signed_before(streams, keys.public(origin))
+    fresh = path.with_name(f"{path.name}.rebuilding")
+    with locked(path):
+        shutil.rmtree(fresh, ignore_errors=True)
+        with writing(fresh, keys, origin=origin) as writer:
+            await _write(writer, streams, signed, progress)
+            size, checkpoints = writer.size, len(list(writer.files.history()))
+        former = _put_in_place(fresh, path)
+    return Rebuilt(size, checkpoints, former)
+
+
+async def _write(
+    writer: LogWriter, streams: Streams, signed: Mapping[int, bytes], progress: Progress | None
+) -> None:
+    async for record in streams.read(DECISIONS):
+        writer.append(record.offset, content_of(record))
+        root = signed.get(writer.size)
+        if root is not None and writer.sign().root != root:
+            raise NotTheSame(
+                f"the first {writer.size} records of {DECISIONS} do not give the root that was"
+                " signed: nothing was replaced"
+            )
+        if progress is not None and writer.size % _TOLD_EVERY == 0:
+            progress(writer.size)
+    writer.sign()
+    if writer.size < max(signed, default=0):
+        raise NotTheSame(
+            f"{DECISIONS} has {writer.size} records and {max(signed)} were signed:"
+            " nothing was replaced"
+        )
+
+
+async def _signed_before(streams: Streams, log: NoteKey) -> dict[int, bytes]:
+    """Return the root at every size that was signed; what somebody else wrote is passed over."""
+    signed = {}
+    async for record in streams.read(CHECKPOINTS):
+        try:
+            found = Checkpoint.trusted(Note.read(record.value or b""), log)
+        except BadNote:
+            continue
+        signed[found.size] = found.root
+    return signed
+
+
+def _put_in_place(fresh: Path, path: Path) -> Path:
+    """Return where the former log is kept from now on."""
+    names = (path.with_name(f"{path.name}.former-{number}") for number in count(1))
+    former = next(name for name in names if not name.exists())
+    path.rename(former)
+    fresh.rename(path)
+    return former
