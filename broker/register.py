@@ -150,6 +150,14 @@ class Register:
         """Whether ``control`` itself was read."""
         return self.streams is not None
 
+    def versions(self, agreement_id: str) -> list[Version]:
+        """Return every text of every version of an agreement."""
+        return [
+            one
+            for one in self.control.versions()
+            if one.agreement is not None and one.agreement.id == agreement_id
+        ]
+
     def version(self, agreement_id: str, number: int | None = None) -> Version:
         """Return a version of an agreement; without a number the latest.
 
@@ -159,13 +167,7 @@ class Register:
             NotThere: there is none.
 
         """
-        found = [
-            one
-            for one in self.control.versions()
-            if one.agreement is not None
-            and one.agreement.id == agreement_id
-            and number in (None, one.number)
-        ]
+        found = [one for one in self.versions(agreement_id) if number in (None, one.number)]
         if not found:
             which = "" if number is None else f" version {number}"
             raise NotThere(

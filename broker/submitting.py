@@ -9,6 +9,7 @@ what would have no effect, or not the one meant.
 import base64
 import binascii
 import json
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
@@ -16,6 +17,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import ValidationError
 
 from agreements.candidates import NEVER_US
+from agreements.lifecycle import check_move
 from agreements.model import Agreement
 from agreements.signatures import (
     Invalid,
@@ -127,8 +129,8 @@ async def submit(
 
     Raises:
         NotASignature: it is not a statement of that party, or not on a text on record.
-        NotThere: there is no such agreement, or the party is none of it.
-        RejectedInput: the agreement's life does not allow it now.
+        NotThere: there is no such agreement.
+        MoveRefused: the agreement's life does not allow it now, or not to this party.
 
     """
     return await _take_in(await open_register(scheme, streams), token, by=by)
@@ -176,14 +178,17 @@ def _standing_suspension(version: Version, party: str) -> str:
 
 async def _take_in(register: Register, token: str, *, by: str | None) -> Submitted:
     statement = read_statement(token)
-    version = text_signed(register, statement)
+    check_text(register, statement)
     check_key(register, statement, token)
-    assert version.agreement is not None  # noqa: S101  a text on record
-    check_is_party(version.agreement, statement.party, statement.type)
     key, value = record_of(statement, token)
     was_there = register.holds(key, value)
     if not was_there:
-        _check_capacity(version.agreement, statement)
+        check_move(
+            statement,
+            register.versions(statement.agreement),
+            at=time.time_ns() // 1000,
+            parties=register.control.snapshot().rules.parties,
+        )
         with register.transaction(by or statement.signatory.name) as transaction:
             body = {"jws": token, "party": statement.party, "type": statement.type.value}
             transaction.put(
@@ -226,29 +231,22 @@ def record_of(statement: Statement, token: str) -> tuple[bytes, bytes]:
     return key, json.dumps({"jws": token}).encode()
 
 
-def text_signed(register: Register, statement: Statement) -> Version:
-    """Return the text on record that a statement is about.
+def check_text(register: Register, statement: Statement) -> None:
+    """Refuse a statement on another text than the one on record.
 
     Raises:
         NotThere: there is no such version.
-        NotASignature: its text is another than the one that was signed.
+        NotASignature: its text is another.
 
     """
     version = register.version(statement.agreement, statement.version)
-    texts = [
-        one
-        for one in register.control.versions()
-        if one.agreement is not None
-        and (one.agreement.id, one.number) == (statement.agreement, statement.version)
-        and one.sha256 == statement.sha256
-    ]
-    if not texts:
+    texts = register.versions(statement.agreement)
+    if not any((one.number, one.sha256) == (version.number, statement.sha256) for one in texts):
         raise NotASignature(
             f"{statement.party} signed another text than version {statement.version} of"
             f" {statement.agreement} that is on record: signed {statement.sha256}, on record"
             f" {version.sha256}. Send the party the text on record, and let it sign that"
         )
-    return texts[0]
 
 
 def check_key(register: Register, statement: Statement, token: str) -> None:
@@ -291,18 +289,4 @@ def check_is_party(agreement: Agreement, party: str, kind: SignatureType) -> Non
         raise NotThere(
             f"{party} is no party of {agreement.id} version {agreement.version}:"
             f" expected one of {', '.join(sorted(known))}"
-        )
-
-
-def _check_capacity(agreement: Agreement, statement: Statement) -> None:
-    wanted = next((p.capacities for p in agreement.parties if p.id == statement.party), ())
-    if (
-        statement.type is SignatureType.ACCEPT
-        and wanted
-        and statement.signatory.capacity not in wanted
-    ):
-        raise NotASignature(
-            f"{agreement.id} wants {statement.party} to sign as {' or '.join(wanted)}, and"
-            f" {statement.signatory.name} signed as {statement.signatory.capacity}, which would"
-            " not count"
         )

@@ -8,20 +8,19 @@ withholds it is sure once the scheme has signed a ``control`` that it is part of
 from datetime import datetime
 from typing import Any
 
-from agreements.model import Agreement
-from agreements.signatures import STOPS, SignatureType, Standing
+from agreements.candidates import to_us
+from agreements.lifecycle import state_of
+from agreements.signatures import STOPS
 from agreements.signed import Said, Version
 from broker.register import Register, open_register
 from broker.scheme import SchemeFolder
 from connectors.streams import Streams
 
-_ANSWERS = frozenset({SignatureType.ACCEPT, SignatureType.REJECT, SignatureType.REVOKE})
-
 
 async def track(
     scheme: SchemeFolder, streams: Streams | None, agreement_id: str | None = None, *, at: datetime
 ) -> dict[str, Any]:
-    """Return where each version stands, newest last; of one agreement or of all.
+    """Return where each version stands at ``at``, newest last; of one agreement or of all.
 
     Raises:
         NotThere: there is no such agreement.
@@ -33,7 +32,7 @@ async def track(
     covered = await register.covered_to()
     return {
         "agreements": [
-            _version(register, version, version.agreement, covered, at=at)
+            _version(register, version, covered, at=at)
             for version in register.control.versions()
             if version.agreement is not None and agreement_id in (None, version.agreement.id)
         ],
@@ -45,44 +44,22 @@ async def track(
     }
 
 
-def _version(
-    register: Register, version: Version, agreement: Agreement, covered: int, *, at: datetime
-) -> dict[str, Any]:
-    due = agreement.signing.due
+def _version(register: Register, version: Version, covered: int, *, at: datetime) -> dict[str, Any]:
+    assert version.agreement is not None  # noqa: S101  of those that have a text
+    status = state_of(
+        register.versions(version.agreement.id),
+        version.number,
+        at=to_us(at),
+        sha256=version.sha256,
+        parties=register.control.snapshot().rules.parties,
+    )
+    said = [one for by_party in version.said.values() for one in by_party]
     return {
-        "agreement": agreement.id,
-        "version": version.number,
-        "title": agreement.title,
-        "sha256": version.sha256,
-        "due": due and due.isoformat(),
-        "parties": [_party(version, party.id, agreement, at) for party in agreement.parties],
+        **status.to_json(),
         "statements": [
             _statement(register, version, one, covered)
-            for one in sorted(
-                (one for said in version.said.values() for one in said),
-                key=lambda one: one.statement.signed_at,
-            )
+            for one in sorted(said, key=lambda one: one.statement.signed_at)
         ],
-    }
-
-
-def _party(version: Version, party: str, agreement: Agreement, at: datetime) -> dict[str, Any]:
-    standing = version.standing_of(party)
-    due = agreement.signing.due
-    answers = [
-        one.statement for one in version.said.get(party, ()) if one.statement.type in _ANSWERS
-    ]
-    last = max(answers, key=lambda statement: statement.signed_at, default=None)
-    if standing is Standing.UNSIGNED:
-        last = None  # what a stolen key signed, say
-    return {
-        "party": party,
-        "standing": standing.value,
-        "late": standing is Standing.UNSIGNED and due is not None and at.date() > due,
-        "signed_at": last and last.signed_at.isoformat(),
-        "name": last and last.signatory.name,
-        "post": last and last.signatory.post,
-        "capacity": last and last.signatory.capacity,
     }
 
 

@@ -164,20 +164,23 @@ def status(
 
 def _show(version: dict[str, Any]) -> None:
     typer.echo(f"{version['agreement']} version {version['version']}: {version['title']}")
-    typer.echo(f"  SHA-256 {version['sha256']}")
-    if version["due"] is not None:
-        typer.echo(f"  signatures are due on {version['due']}")
+    typer.echo(f"  {version['state']}; SHA-256 {version['sha256']}")
+    for pair in version["pairs"]:
+        waits = f", waits for {' and '.join(pair['waits_for'])}" if pair["waits_for"] else ""
+        typer.echo(f"  {pair['publisher']} to {pair['recipient']}: {pair['state']}{waits}")
     for party in version["parties"]:
-        who = "" if party["name"] is None else f"  {party['name']}, {party['post']}"
-        late = "  LATE" if party["late"] else ""
-        typer.echo(f"  {party['party']:32} {party['standing']:9}{late}{who}")
+        late = f"  LATE, was due {party['due_at']}" if party["is_late"] else ""
+        who = party["signatory"]
+        name = "" if who is None else f"  {who['name']}, {who['post']}"
+        typer.echo(f"  {party['party']:32} {party['standing']:9}{late}{name}")
     for one in version["statements"]:
-        place = _place(one)
-        typer.echo(f"    {one['signed_at']}  {one['type']:8} {one['party']}  {place}")
+        typer.echo(f"    {one['signed_at']}  {one['type']:8} {one['party']}  {_place(one)}")
         if one["reason"] is not None:
             typer.echo(f"      {one['reason']}")
-        if one["type"] == "suspend":
-            typer.echo(f"      suspension {one['id']}")
+    for one in version["suspensions"]:
+        typer.echo(f"  suspended by {one['party']}, held until {one['held_until']}: {one['id']}")
+    for warning in version["warnings"]:
+        typer.echo(f"  WARNING: {warning['text']}")
 
 
 def _place(statement: dict[str, Any]) -> str:
