@@ -209,6 +209,11 @@ def as_given(value: Any) -> str | list[str] | None:
         return str(value)
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and all(isinstance(one, str | int) for one in value):
-        return [str(one) for one in value]
+    if isinstance(value, list):
+        ones = [as_given(one) for one in value]
+        return [one for one in ones if isinstance(one, str)] if _are_texts(ones) else None
     return None
+
+
+def _are_texts(values: Sequence[object]) -> bool:
+    return all(isinstance(value, str) for value in values)

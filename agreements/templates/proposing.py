@@ -136,6 +136,7 @@ def proposed(
     document = to_document(agreement)
     clearing = _Clearing(Localities(), _fields(agreement, catalogue))
     clearing.learn(document["parties"], dict(parts or {}))
+    clearing.learn_codes(document["flows"])
     body = {"format": 1, **clearing.cleared(document, "")}
     body = {key: 1 if key == "version" else body[key] for key in _in_order(document, body)}
     title = clearing.known.cleared(header.title or agreement.title)
@@ -195,6 +196,13 @@ class _Clearing:
                 wanted = f"{place[1:-1]}-name"
                 self.known.place("title", party["name"], wanted, f"Name of the {told}")
 
+    def learn_codes(self, flows: list[dict[str, Any]]) -> None:
+        """Make the places of local codes, so that prose speaks of them by the item's name."""
+        for flow in flows:
+            for condition in flow.get("when", ()):
+                for key in condition.keys() & {"equals", "in", "not_in"}:
+                    self._operand(condition, key)
+
     def cleared(self, value: Any, path: str) -> Any:
         """Return the value without what is local; None where nothing may stay."""
         fate = FATES.get(path)
@@ -252,6 +260,7 @@ class _Clearing:
 
 
 def _party(clearing: _Clearing, value: Any, _path: str) -> Any:
+    clearing.known.learn(value.replace("-", " "))  # who assures need not be a party
     return clearing.known.known("party", value) or clearing.known.place(
         "party", value, part_played(value), "A party"
     )

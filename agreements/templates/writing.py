@@ -104,17 +104,15 @@ def _filled(node: Any, values: Mapping[str, Bound]) -> Any:
 
 
 def _filled_list(node: CommentedSeq, values: Mapping[str, Bound]) -> CommentedSeq:
-    if all(len(list(expansions(one, values))) == 1 for one in node):
-        for index, element in enumerate(node):
-            (only,) = expansions(element, values)
-            node[index] = _filled(element, only)
-        return node
-    filled = CommentedSeq(
-        _filled(_copy(element), one) for element in node for one in expansions(element, values)
-    )
-    if node.fa.flow_style():
-        filled.fa.set_flow_style()
-    return filled
+    for index in reversed(range(len(node))):
+        element = node[index]
+        *others, last = expansions(element, values)
+        # A comment after an element hangs on it: the element itself comes last.
+        copies = [_filled(_copy(element), one) for one in others]
+        node[index] = _filled(element, last)
+        for copy in reversed(copies):
+            node.insert(index, copy)
+    return node
 
 
 def _copy(node: Any) -> Any:
