@@ -23,3 +23,14 @@ def shipped_templates() -> Mapping[str, Template]:
         for entry in files
     )
     return MappingProxyType({template.name: template for template in read})
+
+
+def library_table() -> str:
+    """Return the shipped templates in Markdown, as the documentation lists them."""
+    lines = ["| name | what it shares | event types |", "|---|---|---|"]
+    for template in shipped_templates().values():
+        flows = template.document.agreement["flows"]
+        types = dict.fromkeys(event for flow in flows for event in flow["events"])
+        named = ", ".join(f"`{event}`" for event in types)
+        lines.append(f"| `{template.name}` | {template.document.title} | {named} |")
+    return "\n".join(lines) + "\n"
