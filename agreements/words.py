@@ -51,7 +51,10 @@ def plain(value: Any) -> str:
     if isinstance(value, Part):
         fields = type(value).model_fields
         given = [(name, one) for name, one in value if one != fields[name].default]
-        return listed([f"{name.strip('_')} {plain(one)}" for name, one in given] or ["nothing"])
+        return listed(
+            [f"{name.strip('_').replace('_', ' ')} {plain(one)}" for name, one in given]
+            or ["nothing"]
+        )
     return quoted(value)
 
 

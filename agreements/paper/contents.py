@@ -20,6 +20,7 @@ from agreements.paper.tree import (
     link,
     said,
     together,
+    visible,
 )
 from agreements.words import day, duration, moment, title_of
 from schemas.catalogue import Catalogue
@@ -54,7 +55,7 @@ def write(agreement: Agreement, catalogue: Catalogue) -> Paper:
         *_signatures(agreement, sha256),
     ]
     mark = f"{agreement.id} · version {agreement.version} · SHA-256 {sha256[:_DIGITS]}…"
-    return Paper(agreement.title, mark, tuple(blocks))
+    return Paper(visible(agreement.title), mark, tuple(blocks))
 
 
 def rows_of(*given: tuple[str, Line | None]) -> tuple[Row, ...]:
@@ -156,7 +157,8 @@ def _dates(agreement: Agreement) -> Iterator[Block]:
 def _parties(agreement: Agreement) -> Iterator[Block]:
     yield Heading(2, "Who takes part")
     for party in agreement.parties:
-        yield Heading(3, party.id if party.name is None else f"{party.name} ({party.id})")
+        name = party.id if party.name is None else f"{party.name} ({party.id})"
+        yield Heading(3, visible(name))
         yield Facts(tuple(_party_rows(party)))
 
 

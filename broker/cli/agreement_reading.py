@@ -2,13 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from broker.cli.agreements import File, agreement_app
 from broker.cli.files import read_limited
 from broker.cli.options import Json, print_json
+
+if TYPE_CHECKING:
+    from agreements.comparing import Comparison
 
 Old = Annotated[Path, typer.Argument(metavar="OLD", exists=True, dir_okay=False, readable=True)]
 New = Annotated[Path, typer.Argument(metavar="NEW", exists=True, dir_okay=False, readable=True)]
@@ -77,15 +80,21 @@ def diff(old: Old, new: New, as_json: Json = False) -> None:
     if as_json:
         print_json(comparison.to_json())
     else:
-        for title, changes in (
-            ("Widens, so both parties sign again", comparison.widens),
-            ("Narrows", comparison.narrows),
-            ("Only rewords", comparison.rewords),
-        ):
-            if changes:
-                typer.echo(f"{title}:")
-                for change in changes:
-                    typer.echo(f"  {change.text}")
-        if not comparison.all:
-            typer.echo("Nothing changes.")
+        _print(comparison)
     raise typer.Exit(1 if comparison.widens else 0)
+
+
+def _print(comparison: "Comparison") -> None:
+    """Print each way that changes go, and in it each recipient whom they concern."""
+    for title, changes in (
+        ("Widens, so it needs signatures again", comparison.widens),
+        ("Narrows", comparison.narrows),
+        ("Only rewords", comparison.rewords),
+    ):
+        for recipient in dict.fromkeys(change.recipient for change in changes):
+            typer.echo(f"{title}, for {recipient or 'everybody'}:")
+            for change in changes:
+                if change.recipient == recipient:
+                    typer.echo(f"  {change.text}")
+    if not comparison.all:
+        typer.echo("Nothing changes.")
