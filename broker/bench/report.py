@@ -20,6 +20,8 @@ def tables(result: Mapping[str, Any]) -> Iterator[Table]:
         yield table
     if "simulate" in result:
         yield _simulated(result["simulate"])
+    if "stopping" in result:
+        yield _stopping(result["stopping"])
     if "profile" in result:
         yield _profile(result["profile"])
 
@@ -61,6 +63,24 @@ def _simulated(simulated: Mapping[str, Mapping[str, float]]) -> Table:
             f"{rates['events']:,}",
             f"{rates['router_per_s']:,}",
             f"{rates['simulated_per_s']:,}  ({rates['ratio']:.2f})",
+        )
+    return table
+
+
+def _stopping(stopping: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(
+        title="From a stop to the last delivery under it, ms (median, 99 of 100)",
+        title_justify="left",
+    )
+    table.add_column("streams")
+    for title in ("routers", "events/s", "stops", "suspend", "revoke", "from being given in"):
+        table.add_column(title, justify="right")
+    for name, found in stopping.items():
+        latencies = (found["suspend"], found["revoke"], found["from_submit"])
+        table.add_row(
+            name,
+            *(f"{found[key]:,}" for key in ("routers", "events_per_s", "tries")),
+            *(f"{one['p50_ms']:,}, {one['p99_ms']:,}" for one in latencies),
         )
     return table
 

@@ -13,10 +13,12 @@ from broker.bench import deciding, stages
 from broker.bench.memory import router_peak_mb
 from broker.bench.rates import Size, measure, publish_events
 from broker.bench.simulating import EVENTS_PER_SECOND, measure_simulating
+from broker.bench.stopping import measure_stopping
 from broker.bench.world import World, placements
 
 PARTS: Final = (
     "embedded", "kafka", "decide", "cedarpy", "seal", "memory", "profile", "simulate",
+    "stopping",
 )  # fmt: skip
 
 Told = Callable[[str], None]
@@ -77,7 +79,22 @@ def run(asked: Asked, told: Told) -> dict[str, Any]:
         result["profile"] = profile(int(_PROFILED_PER_SECOND * asked.seconds))
     if "simulate" in asked.parts:
         result["simulate"] = asyncio.run(_simulate(asked, _under(told, "simulating")))
+    if "stopping" in asked.parts:
+        result["stopping"] = asyncio.run(_stop(asked, _under(told, "stopping")))
     return result
+
+
+async def _stop(asked: Asked, told: Told) -> dict[str, dict[str, Any]]:
+    """Measure with one router on the embedded streams and, where Kafka is asked for, two there."""
+    found = {}
+    for name, url, routers in (("embedded", "sqlite:streams.db", 1), ("kafka", asked.kafka, 2)):
+        if url is not None and (name == "embedded" or name in asked.parts):
+            with _scratch() as folder:
+                stopping = await measure_stopping(
+                    url, folder / "scheme", told, seconds=asked.seconds, routers=routers
+                )
+            found[name] = stopping.to_json()
+    return found
 
 
 async def _simulate(asked: Asked, told: Told) -> dict[str, dict[str, float]]:

@@ -49,6 +49,9 @@ from schemas.errors import ConcordatError
 
 EVENTS_PER_SECOND: Final = 400
 """About a tenth of what one router does, so that events wait for nothing but their turn."""
+_TRIES_PER_SECOND: Final = 60
+"""For each second that is asked for: a try takes about one on a machine of two cores."""
+_LONGEST_OF_SECONDS: Final = 45
 _PUBLISHED_PER_SECOND: Final = 20
 _QUIET_SECONDS: Final = 0.1
 """A delivery may be seen that much later than a decision that was committed after it."""
@@ -105,9 +108,12 @@ def _at(ordered: Sequence[float], share: float) -> int:
 
 
 async def measure_stopping(
-    url: str, folder: Path, told: Told, *, tries: int, routers: int
+    url: str, folder: Path, told: Told, *, seconds: float, routers: int
 ) -> Stopping:
-    """Stop sharing so many times on the streams at ``url``, which so many processes route."""
+    """Stop sharing again and again on the streams at ``url``, which so many processes route.
+
+    As many times as ``seconds`` stands for, but no longer than that times 45.
+    """
     scheme = found_scheme(folder, name="Bench", streams=url, has_own_namespace=True)
     async with scheme.streams() as streams:
         agreements = await _prepare(scheme, streams)
@@ -119,7 +125,7 @@ async def measure_stopping(
         ):
             async with _watching(scheme, streams) as watch:
                 officer = _Officer(scheme.path, watch, partitions, process, list(agreements))
-                return await _measure(officer, told, tries=tries, routers=routers)
+                return await _measure(officer, told, seconds=seconds, routers=routers)
 
 
 def _parts() -> tuple[Agreement, Agreement]:
@@ -382,7 +388,8 @@ class _Officer:
         return await loop.run_in_executor(self.process, work, self.folder, *arguments)
 
 
-async def _measure(officer: _Officer, told: Told, *, tries: int, routers: int) -> Stopping:
+async def _measure(officer: _Officer, told: Told, *, seconds: float, routers: int) -> Stopping:
+    tries = max(2, int(_TRIES_PER_SECOND * seconds))
     from_append: dict[str, list[float]] = {"suspend": [], "revoke": []}
     from_submit: dict[str, list[float]] = {"suspend": [], "revoke": []}
     await officer.flows()
@@ -394,6 +401,7 @@ async def _measure(officer: _Officer, told: Told, *, tries: int, routers: int) -
         from_append[kind].append(appended)
         from_submit[kind].append(submitted)
         await officer.flows()
-    seconds = time.monotonic() - began
-    rate = (officer.watch.published - published) / seconds
+        if number and time.monotonic() - began > _LONGEST_OF_SECONDS * seconds:
+            break
+    rate = (officer.watch.published - published) / (time.monotonic() - began)
     return Stopping(routers, rate, from_append, from_submit)

@@ -33,8 +33,8 @@ from connectors.streams import Streams
 
 pytestmark = pytest.mark.fault
 
-EVENTS = 1_500
-KILLS = 6
+EVENTS = 1_000
+KILLS = 4
 
 
 async def say(scheme: SchemeFolder, streams: Streams, kind: str, **said: str) -> str:

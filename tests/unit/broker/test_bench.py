@@ -94,6 +94,20 @@ def test_cedarpy_decides_the_same_beside_it() -> None:
     assert set(dict(deciding.cedarpy_us((2,)))) == {2}
 
 
+def test_stopping_is_timed_from_the_append_to_the_last_delivery() -> None:
+    """A suspension and a revocation, with a router as a process and events all the time."""
+    done = bench("--only", "stopping", "--seconds", "0.01", "--json")
+    found = json.loads(done.stdout)["stopping"]
+    assert set(found) == {"embedded"}
+    told = found["embedded"]
+    assert (told["routers"], told["tries"]) == (1, 2)
+    assert told["events_per_s"] > 0
+    for kind in ("suspend", "revoke"):
+        assert 0 <= told[kind]["p50_ms"] <= told["max_ms"]
+        assert told[kind]["p50_ms"] <= told["from_submit"][kind]["p50_ms"]
+    assert len(list(tables({"streams": {}, "stopping": found}))) == 1
+
+
 def test_an_unknown_part_is_refused() -> None:
     """With the names of those there are."""
     result = CliRunner().invoke(app, ["bench", "--only", "nonsense"])
