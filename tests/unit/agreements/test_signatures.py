@@ -16,8 +16,10 @@ from pydantic import ValidationError
 from agreements.signatures import (
     ALGORITHM,
     NEEDS_REASON,
+    STOPS,
     TYPE,
     Invalid,
+    NoReason,
     Signatory,
     SignatureFault,
     SignatureType,
@@ -268,3 +270,75 @@ def test_a_statement_has_one_id_however_its_signature_is_written() -> None:
     said = statement_id("header.payload.signaturA")
     assert said == statement_id("header.payload.signaturB")
     assert said != statement_id("header.payloae.signaturA")
+
+
+@pytest.mark.parametrize("kind", SignatureType)
+def test_every_statement_can_be_made_and_read(kind: SignatureType) -> None:
+    """With what its type needs, and from when it counts."""
+    more: dict[str, Any] = {}
+    if kind is SignatureType.RESUME:
+        more = {"lifts": "0" * 64, "held": "purge"}
+    if kind is SignatureType.REVIEWED:
+        more = {"review_by": NOON + timedelta(days=365)}
+    later = NOON + timedelta(hours=1, milliseconds=1)
+    result = checked(signed(type=kind, effective_at=later, **more), type=kind)
+    assert isinstance(result, Valid)
+    assert result.statement.takes_effect_at == later
+    assert {name: getattr(result.statement, name) for name in more} == more
+
+
+@pytest.mark.parametrize("kind", NEEDS_REASON)
+def test_what_needs_a_reason_is_not_made_without_one(kind: SignatureType) -> None:
+    """It is part of what is signed."""
+    more = {"lifts": "0" * 64, "held": "purge"} if kind is SignatureType.RESUME else {}
+    with pytest.raises((NoReason, ValidationError), match="expected a reason"):
+        signed(type=kind, reason=None, **more)
+
+
+@pytest.mark.parametrize("kind", sorted(STOPS))
+def test_a_stop_is_believed_without_its_reason(kind: SignatureType) -> None:
+    """Earlier releases did not ask for one, and what stops is never refused for a formality."""
+    header = {"alg": ALGORITHM, "kid": KEY.thumbprint(), "typ": TYPE}
+    payload = {**payload_of(signed()), "type": kind.value}
+    assert isinstance(checked(forged(header, rfc8785.dumps(payload))), Valid)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": SignatureType.RESUME, "held": "release"},
+        {"type": SignatureType.RESUME, "lifts": "0" * 64},
+        {"type": SignatureType.RESUME, "lifts": "0" * 63, "held": "release"},
+        {"type": SignatureType.RESUME, "lifts": "0" * 64, "held": "keep"},
+        {"type": SignatureType.SUSPEND, "lifts": "0" * 64},
+        {"type": SignatureType.SUSPEND, "held": "release"},
+        {"type": SignatureType.REVIEW, "review_by": NOON},
+        {"type": SignatureType.SUSPEND, "effective_at": datetime(2026, 4, 1)},  # noqa: DTZ001  naive on purpose
+    ],
+)
+def test_a_statement_that_does_not_hold_together_cannot_be_made(changes: dict[str, Any]) -> None:
+    """A resume names what it lifts and what becomes of what was held; nothing else does."""
+    with pytest.raises(ValidationError):
+        signed(**changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_backdated"),
+    [("accept", False), ("resume", False), ("assure", False), ("revoke", True), ("suspend", True)],
+)
+def test_what_gives_never_counts_from_before_it_was_signed(
+    kind: str, *, is_backdated: bool
+) -> None:
+    """What takes away may."""
+    more = {"lifts": "0" * 64, "held": "purge"} if kind == "resume" else {}
+    earlier = NOON - timedelta(days=1)
+    result = checked(signed(type=SignatureType(kind), effective_at=earlier, **more))
+    assert isinstance(result, Valid)
+    assert result.statement.takes_effect_at == (earlier if is_backdated else NOON)
+
+
+def test_only_accepting_and_rejecting_say_where_a_party_stands() -> None:
+    """Whatever else it says later."""
+    others = [said(kind, 5) for kind in ("suspend", "review", "consult", "reviewed")]
+    assert standing([said("accept"), *others]) is Standing.ACCEPTED
+    assert standing(others) is Standing.UNSIGNED

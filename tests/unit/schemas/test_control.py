@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -182,6 +183,36 @@ def test_a_partys_private_key_is_refused() -> None:
 )  # fmt: skip
 def test_a_party_of_another_shape_is_refused(change: dict[str, Any]) -> None:
     """Nothing unknown passes."""
+    with pytest.raises(ValidationError):
+        Party.model_validate(a_party(**change))
+
+
+def test_a_stolen_key_signs_nothing_more() -> None:
+    """Though the document still lists it: connectors and routers take no event by it."""
+    stolen = [{"kid": KEY.kid, "stolen_from": "2026-05-01T00:00:00Z"}]
+    assert Party.model_validate(a_party(stolen_keys=stolen)).verifying_keys() == ()
+
+
+def test_a_party_tells_its_assurances() -> None:
+    """Each with its first and its last day, which may be the same."""
+    held = {"kind": "dspt", "valid_from": "2026-05-01", "valid_until": "2026-05-01"}
+    (assured,) = Party.model_validate(a_party(assurances=[held])).assurances
+    assert (assured.valid_from, assured.reference) == (date(2026, 5, 1), None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"assurances": [{"kind": "dspt", "valid_from": "2026-05-02", "valid_until": "2026-05-01"}]},
+        {"assurances": [{"kind": "DSPT", "valid_from": "2026-05-01", "valid_until": "2026-05-01"}]},
+        {"assurances": [{"kind": "dspt", "valid_from": "2026-05-01"}]},
+        {"stolen_keys": [{"kid": "k", "stolen_from": "2026-05-01T00:00:00"}]},
+        {"stolen_keys": [{"kid": "", "stolen_from": "2026-05-01T00:00:00Z"}]},
+        {"stolen_keys": [{"kid": "k"}]},
+    ],
+)
+def test_what_is_told_of_assurances_and_thefts_is_dated(change: dict[str, Any]) -> None:
+    """Days in order, and a moment that everybody reads alike."""
     with pytest.raises(ValidationError):
         Party.model_validate(a_party(**change))
 
