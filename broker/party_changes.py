@@ -191,7 +191,9 @@ def _known(register: Register, party: str) -> tuple[Party, tuple[int, int]]:
     if known is None:
         raise NotThere(f"there is no party {party}: see `concordat party list`")
     stored = register.scheme.store.get("party", party)
-    return known, (0, 0) if stored is None else (stored.revision, int(stored.body["revision"]))
+    if stored is None:
+        return known, (0, 0)
+    return known, (stored.revision, stored.body.get("revision", 0))
 
 
 def _without(party: Party, kid: str) -> list[dict[str, str]]:

@@ -248,8 +248,10 @@ async def append_to_control(streams: Streams, records: Sequence[Waiting]) -> Non
         StreamsUnavailable: the streams are away; what is not there yet comes next time.
 
     """
-    for start in range(0, len(records), _AT_ONCE):
-        some = records[start : start + _AT_ONCE]
+    # What is too large nobody put there by the store's own ways; it must not hold up the rest.
+    fitting = [one for one in records if len(one.key) + len(one.value) <= MAX_VALUE_BYTES]
+    for start in range(0, len(fitting), _AT_ONCE):
+        some = fitting[start : start + _AT_ONCE]
         await streams.append([Outgoing(CONTROL, one.key, one.value) for one in some])
 
 

@@ -16,7 +16,7 @@ from broker.storage.engine import WRITING
 from broker.storage.errors import Conflict, told_in_our_words
 from broker.storage.outbox import Outbox
 from broker.storage.tables import DOCUMENT, REVISION
-from schemas.errors import RejectedInput
+from schemas.errors import EvidenceError, RejectedInput
 
 _LONGEST_NAME: Final = 1000
 MAX_VERSION: Final = 2**31 - 1  # PostgreSQL's integer
@@ -31,6 +31,12 @@ class NotStorable(RejectedInput):
     """A name or a body has something in it that cannot be kept."""
 
     code = "not-storable"
+
+
+class Damaged(EvidenceError):
+    """A row of the store is not what the store wrote."""
+
+    code = "store-damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +237,15 @@ def _list(connection: sa.Connection, kind: str, id: str | None) -> tuple[Documen
 
 
 def _document(row: sa.Row[Any]) -> Document:
+    try:
+        body = json.loads(row.body)
+    except ValueError:
+        raise Damaged(
+            f"{row.kind} {row.id} version {row.version} in the store is not what was put there:"
+            " put the store back from a copy"
+        ) from None
     return Document(
-        row.kind,
-        row.id,
-        row.version,
-        row.revision,
-        json.loads(row.body),
-        row.changed_by,
-        row.changed_at,
+        row.kind, row.id, row.version, row.revision, body, row.changed_by, row.changed_at
     )
 
 
