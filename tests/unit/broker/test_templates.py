@@ -26,7 +26,7 @@ AUTHOR, READER = "A. Author, IG lead, Anytown", "R. Reader, IG lead, Othertown"
 @pytest.fixture(name="scheme")
 def a_scheme(tmp_path: Path) -> SchemeFolder:
     """Found a scheme; nothing here needs its streams."""
-    return found_scheme(tmp_path / "scheme", name="Test", streams="embedded:streams.db")
+    return found_scheme(tmp_path / "scheme", name="Test", streams="sqlite:streams.db")
 
 
 def words(by: str = AUTHOR, reason: str | None = None) -> Words:
