@@ -15,6 +15,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 
 REGULAR: Final = "DejaVuSans"
 BOLD: Final = "DejaVuSans-Bold"
+_LAST_OF_PLANE: Final = 0xFFFF
 # Whose letters stand alone, from left to right, as the library draws them.
 _SCRIPTS: Final = ("LATIN ", "GREEK ", "CYRILLIC ", "ARMENIAN ", "GEORGIAN ")
 
@@ -44,7 +45,9 @@ class Letters:
     def _is_drawn(self, one: str) -> bool:
         if one.isascii():
             return True
-        if ord(one) not in self._glyphs:
+        # Beyond the first plane the library's table of what the glyphs mean is wrong, so
+        # they could be seen but not searched for or read aloud.
+        if ord(one) > _LAST_OF_PLANE or ord(one) not in self._glyphs:
             return False
         if unicodedata.category(one)[0] in "LM":
             return unicodedata.name(one, "").startswith(_SCRIPTS)
