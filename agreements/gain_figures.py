@@ -85,7 +85,8 @@ class ItemFigures:
 class FlowGains:
     """One flow to one recipient: how often it permitted, and would.
 
-    ``views`` is how many deliveries the figures of ``items`` rest on. Reasons are keyed
+    ``views`` is how many deliveries the figures of ``items`` rest on: where obstacles keep
+    all back, those that would be made without them tell what would be withheld. Reasons are keyed
     by reason code and detail.
     """
 
@@ -123,9 +124,10 @@ class FlowGains:
 
     def _take(self, alike: Examples, outcome: Outcome) -> Disclosure | None:
         self.obstacles = outcome.tried.obstacles
-        if isinstance(outcome.if_mended, Permit):
+        decision, if_mended = outcome.decision, outcome.if_mended
+        if isinstance(if_mended, Permit):
             self.permits_if_mended += alike.events
-        decision = outcome.decision
+            self._count_withheld(if_mended.cut.disclosure, alike.events)
         if isinstance(decision, Permit):
             self.would_permit += alike.events
             return decision.cut.disclosure
@@ -140,10 +142,8 @@ class FlowGains:
         before = {} if was is None else _shown(was.items, was.transforms)
         after: dict[str, str] = {}
         if disclosure is not None:
-            self.views += events
+            self._count_withheld(disclosure, events)
             after = _shown(disclosure.items, disclosure.transforms)
-            for path, reason in disclosure.withheld:
-                self._item(path).withheld[reason] += events
         for path, how in after.items():
             item = self._item(path)
             item.disclosed += events
@@ -153,6 +153,11 @@ class FlowGains:
                 item.changed[before[path], how] += events
         for path in before.keys() - after.keys():
             self._item(path).gone += events
+
+    def _count_withheld(self, disclosure: Disclosure, events: int) -> None:
+        self.views += events
+        for path, reason in disclosure.withheld:
+            self._item(path).withheld[reason] += events
 
     def _item(self, path: str) -> ItemFigures:
         return self.items.setdefault(path, ItemFigures())
@@ -166,9 +171,7 @@ class FlowGains:
     def never_present(self) -> list[str]:
         """The items that no event had, of those that the flow lists; by path."""
         return sorted(
-            path
-            for path, item in self.items.items()
-            if self.views and not item.disclosed and set(item.withheld) == {ABSENT}
+            path for path, item in self.items.items() if item.withheld[ABSENT] == self.views > 0
         )
 
 

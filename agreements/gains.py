@@ -188,9 +188,10 @@ class Gains:
 
 def _mark(outcome: Outcome) -> tuple[object, ...]:
     """Return what two outcomes must have in common to be counted as one."""
-    decision, mended = outcome.decision, outcome.if_mended
     return (
         id(outcome.tried),
-        id(decision.cut.disclosure) if isinstance(decision, Permit) else decision,
-        mended is not None and isinstance(mended, Permit),
+        *(
+            id(decision.cut.disclosure) if isinstance(decision, Permit) else decision
+            for decision in (outcome.decision, outcome.if_mended)
+        ),
     )

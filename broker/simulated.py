@@ -8,6 +8,7 @@ from agreements.canonical import digest
 from agreements.gain_figures import Examples, FlowGains, ItemFigures, RecipientGains
 from agreements.model import Agreement
 from agreements.problems import Problem
+from agreements.words import condition
 from broker.periods import Period
 from broker.simulating import Simulation
 
@@ -56,7 +57,7 @@ def to_json(
         "recipients": {
             recipient: _recipient(told) for recipient, told in sorted(gains.recipients.items())
         },
-        "flows": [_flow(flow) for flow in flows],
+        "flows": [_flow(flow, draft) for flow in flows],
         "uncovered": [
             {"publisher": publisher, "event_type": event_type, **_examples(told.nobody)}
             for (publisher, event_type), told in sorted(gains.types.items())
@@ -89,7 +90,8 @@ def _recipient(told: RecipientGains) -> dict[str, Any]:
     }
 
 
-def _flow(flow: FlowGains) -> dict[str, Any]:
+def _flow(flow: FlowGains, draft: Agreement) -> dict[str, Any]:
+    conditions = _conditions(flow.flow, draft)
     return {
         "flow": flow.flow,
         "recipient": flow.recipient,
@@ -103,8 +105,8 @@ def _flow(flow: FlowGains) -> dict[str, Any]:
         "held": flow.still_held,
         "gained": _examples(flow.gained) | {"from": _sorted(flow.gained_from)},
         "lost": _examples(flow.lost) | {"to": _sorted(flow.lost_to)},
-        "refused": _reasons(flow.refused),
-        "review": _reasons(flow.review),
+        "refused": _reasons(flow.refused, conditions),
+        "review": _reasons(flow.review, conditions),
         "items": {path: _item(item) for path, item in sorted(flow.items.items())},
         "never_present": flow.never_present,
     }
@@ -123,9 +125,27 @@ def _item(item: ItemFigures) -> dict[str, Any]:
     }
 
 
-def _reasons(kept: Mapping[tuple[str, str], Examples]) -> list[dict[str, Any]]:
+def _conditions(flow_id: str, draft: Agreement) -> dict[str, str]:
+    """Return what must hold, by the place that evidence names it by."""
+    return {
+        f"when[{number}]": condition(tested)
+        for flow in draft.flows
+        if flow.id == flow_id
+        for number, tested in enumerate(flow.when)
+    }
+
+
+def _reasons(
+    kept: Mapping[tuple[str, str], Examples], conditions: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Tell each reason; ``text`` is the condition that was not met, as the draft has it."""
     return [
-        {"reason": reason, "detail": detail, **_examples(examples)}
+        {
+            "reason": reason,
+            "detail": detail,
+            "text": conditions.get(detail, ""),
+            **_examples(examples),
+        }
         for (reason, detail), examples in sorted(kept.items())
     ]
 

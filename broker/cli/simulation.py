@@ -50,7 +50,7 @@ def _preamble(found: Mapping[str, Any]) -> Iterable[str]:
         yield "Nothing was decided under it or its forerunner, so all that it permits is gained."
     for problem in found["problems"]:
         colour = "red" if problem["severity"] == "error" else "yellow"
-        place = f"line {problem['line']}: " if problem["line"] else ""
+        place = f"line {problem['line']}, {problem['path']}: " if problem["line"] else ""
         text = escape(f"{place}{problem['message']}; {problem['remedy']} [{problem['code']}]")
         yield f"[{colour}]{problem['severity']}:[/] {text}"
     for party in found["not_in_scheme"]:
@@ -103,7 +103,7 @@ def _show_flow(console: Console, flow: Mapping[str, Any]) -> None:
             console.print(f"  {word} {flow[word]['events']:,} ({reasons}){_examples(flow[word])}")
     for outcome, word in (("refused", "refused"), ("review", "for a person to look at")):
         for why in sorted(flow[outcome], key=lambda why: -why["events"])[:_SHOWN]:
-            detail = f" {why['detail']}" if why["detail"] else ""
+            detail = f" ({why['text']})" if why["text"] else f" {why['detail']}".rstrip()
             console.print(
                 escape(f"  {word}: {why['reason']}{detail}, {_events(why['events'])}")
                 + _examples(why)

@@ -19,11 +19,17 @@ from typing import Any
 
 import pytest
 from commands import concordat
+from deciding_world import A_BASIS
 from marking import PREFIX, Marks
 from rich.console import Console
 
+from agreements.canonical import to_document
+from agreements.model import Item, Legal, LegalBasis
+from agreements.reading import read_agreement
 from broker.cli.explain import show
+from broker.cli.simulation import show as show_simulation
 from broker.control import ControlState
+from broker.demo.agreements import texts
 from broker.demo.anytown import found_anytown, settle_anytown
 from broker.demo.families import CHILDREN, PARTIES, TRUST, generate
 from broker.demo.play import PLACEMENTS
@@ -249,6 +255,8 @@ async def tell(folder: Path, streams_url: str) -> Told:
         ("revoke", "agreement", "revoke", PLACEMENTS, "--as", TRUST, "--reason", "no nurses"),
         ("publish again", "publish", again, "--as", CHILDREN),
         ("run again", "run", "--until-idle"),
+        ("simulate", "agreement", "simulate", a_wide_draft(folder / "draft.yaml"), "--json"),
+        ("drift", "agreement", "drift"),
     ]
     async with scheme.streams() as streams:
         for party, source in sources.items():
@@ -262,7 +270,32 @@ async def tell(folder: Path, streams_url: str) -> Told:
             await receive_all(scheme, streams, party=party, folder=told.folder / "received")
         await collect(scheme, streams, told)
         await explain_some(scheme, streams, told)
+    show_in_words(told)
     return told
+
+
+def a_wide_draft(path: Path) -> Path:
+    """Write a new version of the placements that shares all there is, as it is."""
+    draft = read_agreement(texts()["looked-after-placements.yaml"], name=path.name)
+    items = tuple(
+        Item(path=field.path, justification="It is tried.")
+        for field in shipped().latest(PLACEMENT).fields
+    )
+    basis = LegalBasis.model_validate(A_BASIS)
+    changes = {"items": items, "when": (), "legal": Legal(provider=basis, recipient=basis)}
+    flows = tuple(flow.model_copy(update=changes) for flow in draft.flows)
+    wider = draft.model_copy(update={"version": 2, "flows": flows})
+    path.write_text(json.dumps(to_document(wider)), encoding="utf-8")
+    return path
+
+
+def show_in_words(told: Told) -> None:
+    """Print what the simulation and the report on drift found as they print it."""
+    words = io.StringIO()
+    found = json.loads(told.outputs["simulate"])
+    assert found["permits"]["gained"] > 0
+    show_simulation(Console(file=words, width=200), found)
+    told.outputs["simulate in words"] = words.getvalue()
 
 
 async def collect(scheme: SchemeFolder, streams: Streams, told: Told) -> None:
