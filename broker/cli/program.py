@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from broker.cli import (
     agreement_checking,
     agreement_drafts,
+    agreement_exchange,
     agreement_life,
     agreement_reading,
     agreement_signing,
@@ -50,6 +51,7 @@ for part in (
     agreement_signing,
     agreement_life,
     agreement_checking,
+    agreement_exchange,
     agreement_trying,
     templates,
     template_life,
