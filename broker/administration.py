@@ -37,8 +37,9 @@ from connectors.streams import Streams, StreamsUnavailable
 from schemas.control import BROKER, Kind, Party, document_key, sign_document
 from schemas.keys import SigningKey
 
-KEPT: Final = frozenset({CONTROL, DECISIONS, ACCEPTED, CHECKPOINTS})
-"""Topics of which every record is kept for ever: evidence, and what it rests on."""
+KEPT: Final = frozenset({CONTROL, DECISIONS, ACCEPTED, CHECKPOINTS, HELD})
+"""Topics of which every record is kept for ever: evidence, what it rests on, and what waits
+for longer than a cluster may keep records by default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,16 @@ A record there is one event for one flow to one recipient, sealed by the broker 
 itself, with everything that says what it waits for bound to the seal: a copy that
 somebody moved, or gave another suspension, does not open. One copy settles once
 (`settling`), however often it lies there.
+
+Behind what was settled lies a mark, sealed too: of this suspension everything before an
+offset of this partition is settled. A group's own offset would not do: Kafka forgets it
+some days after the group's last member has left.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import cbor2
 
@@ -29,6 +33,7 @@ HELD: Final = "held"
 _NAMES: Final = (
     "place", "event", "recipient", "agreement", "version", "flow", "suspension", "until", "decided",
 )  # fmt: skip
+_MARK_NAMES: Final = ("settled", "before")
 _SUSPENSION: Final = re.compile(rb"[0-9a-f]{64}")
 _LATEST_US: Final = 253_402_300_799_999_000
 """The last millisecond of the year 9999, with which times on the wire end."""
@@ -98,6 +103,11 @@ class Copies:
         self._own = own
         self._opener = Opener(keys.sealing, senders.get)
 
+    @classmethod
+    def of_keys(cls, keys: Keyring) -> Self:
+        """Return them with a sealer of their own."""
+        return cls(keys, Sealer(keys.signing[0], BROKER, keys.sealing[0].public))
+
     def of(self, record: Record, envelope: Envelope, decision: Hold, *, at_us: int) -> Outgoing:
         """Return the copy of an event that is held by a decision at ``at_us``."""
         candidate = decision.candidate
@@ -149,6 +159,31 @@ class Copies:
             decided_at_us=parse_time(said["decided"]),
         )
 
+    def mark(self, suspension: str, last: Record, *, before: int) -> Outgoing:
+        """Return the mark that a suspension's copies before an offset are settled.
+
+        ``last`` is one of them: under its key, the mark lies in their partition.
+        """
+        headers = [("settled", suspension.encode()), ("before", b"%d" % before)]
+        sealed = self._own.seal(b"", _mark_binding(headers, last.partition))
+        return Outgoing(HELD, last.key, sealed, headers)
+
+    def read_mark(self, record: Record) -> tuple[str, int] | None:
+        """Return the suspension of a mark and its offset; None for what is no mark of ours."""
+        if tuple(name for name, _ in record.headers) != _MARK_NAMES:
+            return None
+        (_, suspension), (_, before) = record.headers
+        try:
+            self._opener.open(record.value or b"", _mark_binding(record.headers, record.partition))
+            return suspension.decode("ascii"), int(before)
+        except (RejectedInput, ValueError, TypeError):
+            return None
+
+
+def _mark_binding(headers: Any, partition: int) -> bytes:
+    place = f"{HELD}/{partition}"
+    return Binding(BROKER, HELD, place, "", "", headers=bound_headers(headers)).to_aad()
+
 
 def _binding(headers: Any) -> bytes:
     said = dict(headers)
@@ -157,30 +192,47 @@ def _binding(headers: Any) -> bytes:
 
 
 class Waiting:
-    """Which suspensions the records on ``held`` name, and how far they lie.
+    """Which suspensions the records on ``held`` name, how far they lie, and what is settled.
 
     One entry for each suspension and limit, however many records wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, copies: Copies) -> None:
+        self._copies = copies
         self._last: dict[tuple[str, int], dict[int, int]] = {}
+        self._settled: dict[str, dict[int, int]] = {}
 
     def add(self, record: Record) -> None:
-        """Take in one record of the topic, in order."""
+        """Take in one record of the topic; a second time changes nothing."""
         waits = waits_for(record)
         if waits is not None:
-            self._last.setdefault(waits, {})[record.partition] = record.offset
+            last = self._last.setdefault(waits, {})
+            last[record.partition] = max(record.offset, last.get(record.partition, -1))
+        elif (mark := self._copies.read_mark(record)) is not None:
+            self.settle(mark[0], record.partition, before=mark[1])
 
-    def due(self, lifted: Mapping[str, int], at_us: int) -> dict[str, dict[int, int]]:
-        """Return the suspensions that have ended by ``at_us``, each with its last offsets.
+    def settle(self, suspension: str, partition: int, *, before: int) -> None:
+        """Note that a suspension's records before an offset of a partition are settled."""
+        settled = self._settled.setdefault(suspension, {})
+        settled[partition] = max(before, settled.get(partition, 0))
+
+    def settled_before(self, suspension: str, partition: int) -> int:
+        """Return the offset before which a suspension's records are settled."""
+        return self._settled.get(suspension, {}).get(partition, 0)
+
+    def due(self, lifted: Mapping[str, int], at_us: int) -> frozenset[str]:
+        """Return the suspensions that have ended by ``at_us`` and are not settled.
 
         ``lifted`` tells of each known suspension from when it is lifted (µs); a name that
         is not in it is nobody's.
         """
-        found: dict[str, dict[int, int]] = {}
-        for (suspension, until_us), last in self._last.items():
-            if suspension in lifted and min(until_us, lifted[suspension]) <= at_us:
-                offsets = found.setdefault(suspension, {})
-                for partition, offset in last.items():
-                    offsets[partition] = max(offset, offsets.get(partition, -1))
-        return found
+        return frozenset(
+            suspension
+            for (suspension, until_us), last in self._last.items()
+            if suspension in lifted
+            and min(until_us, lifted[suspension]) <= at_us
+            and any(
+                offset >= self.settled_before(suspension, partition)
+                for partition, offset in last.items()
+            )
+        )

@@ -25,6 +25,7 @@ from agreements.trying import Trial
 from broker.control import ControlState
 from broker.evidence.keys import LogKeys
 from broker.freshness import Freshness
+from broker.holding import Copies
 from broker.issuing import FILE_NAME as FRESHNESS_FILE
 from broker.issuing import Issuer, pause_seconds
 from broker.keyring import Keyring
@@ -208,6 +209,11 @@ class SchemeFolder:
             partitions=self.settings.partitions,
             progress=progress,
         )
+
+    @cached_property
+    def copies(self) -> Copies:
+        """What opens the copies of what is held."""
+        return Copies.of_keys(self.broker_keys)
 
     def router(self, streams: Streams) -> Router:
         """Return a router with the broker's keys."""

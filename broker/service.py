@@ -114,7 +114,7 @@ class RouterService:
         async with contextlib.AsyncExitStack() as stack:
             following = await stack.enter_async_context(self._control.following(self._streams))
             await prepare_topic(self._streams)
-            await self._streams.create_topics({HELD: self._partitions})
+            await self._streams.create_topics({HELD: self._partitions}, kept=frozenset({HELD}))
             if self._issuer is not None and until_idle:
                 await self._issuer.issue(self._streams)
             elif self._issuer is not None:

@@ -1,11 +1,11 @@
 """Settle what was held once its suspension has ended: the loop around `settling`.
 
 Every router process follows ``held`` and keeps, for each suspension, only how far its
-records lie. When one has ended and its group ``settle.<suspension id>`` has not come so
-far, the process joins that group and settles: the group's offset moves in the
-transaction that holds what came of the records, so each is settled exactly once,
-whoever dies meanwhile. A record that a slower router appends after a resume lies
-beyond what the group has committed, so it is found and settled like the others.
+records lie and how far they are settled. When one has ended and has more than that, the
+process joins the group ``settle.<suspension id>`` and settles: the group's offset moves
+in the transaction that holds what came of the records and the mark that they are
+settled, so each is settled exactly once, whoever dies meanwhile. A record that a slower
+router appends after a resume lies behind the mark, so it is found and settled too.
 """
 
 import asyncio
@@ -58,16 +58,15 @@ class Settlement:
         self._is_fresh = is_fresh
         self._max_records = min(max_records, _MOST_RECORDS)
         self._session_seconds = session_seconds
-        self._waiting = Waiting()
-        self._read: dict[int, int] = {}
-        self._done: dict[str, Mapping[int, int]] = {}
+        self._waiting = Waiting(settler.copies)
         self._counts: Mapping[str, int] = {}
         self._tally = tally
         self._now_ms = now_ms
 
     async def keep_on(self, stopping: asyncio.Event) -> None:
         """Settle whatever ends until stopped; while the streams are away, wait for them."""
-        following = asyncio.create_task(self._follow(), name="follow-held")
+        positions = await self._load()
+        following = asyncio.gather(*(self._follow(*place) for place in positions.items()))
         try:
             while not stopping.is_set():
                 pause = LOOK_SECONDS
@@ -86,42 +85,36 @@ class Settlement:
 
     async def settle(self) -> None:
         """Settle all that has ended by now, and return when it is done."""
-        for partition in range((await self._streams.topics())[HELD]):
-            start = self._read.get(partition, 0)
-            async for record in self._streams.read(HELD, partition=partition, start=start):
-                self._read[partition] = record.offset + 1
-                self._waiting.add(record)
+        await self._load()
         await self._settle_due(asyncio.Event())
 
-    async def _follow(self) -> None:
-        async for record in self._streams.read(HELD, follow=True):
+    async def _load(self) -> dict[int, int]:
+        """Read all that lies on ``held``; returns for each partition where to go on.
+
+        All of it before anything is settled: the marks come after what they are about.
+        """
+        positions = dict.fromkeys(await self._streams.end(HELD), 0)
+        async for record in self._streams.read(HELD):
+            positions[record.partition] = record.offset + 1
+            self._waiting.add(record)
+        return positions
+
+    async def _follow(self, partition: int, start: int) -> None:
+        async for record in self._streams.read(HELD, partition=partition, start=start, follow=True):
             self._waiting.add(record)
 
     async def _settle_due(self, stopping: asyncio.Event) -> None:
-        for suspension in self._due():
+        for suspension in sorted(self._due()):
             if stopping.is_set() or not self._is_fresh():
                 return
-            if not await self._is_done(suspension):
-                await self._settle(suspension, stopping)
+            await self._settle(suspension, stopping)
 
-    def _due(self) -> dict[str, dict[int, int]]:
-        """Return what may have to be settled now, with the last offset of each partition."""
+    def _due(self) -> frozenset[str]:
         lifted = {name: one.until_us for name, one in self._suspensions().items()}
-        due = self._waiting.due(lifted, self._now_ms() * 1000)
-        return {
-            suspension: last
-            for suspension, last in due.items()
-            if not _is_past(self._done.get(suspension, {}), last)
-        }
+        return self._waiting.due(lifted, self._now_ms() * 1000)
 
     def _suspensions(self) -> Mapping[str, Suspended]:
         return self._control.snapshot().rules.suspensions()
-
-    async def _is_done(self, suspension: str) -> bool:
-        """Whether everything that is due under a suspension has been settled."""
-        done = await self._streams.committed(group_of(suspension), HELD)
-        self._done[suspension] = done
-        return suspension not in self._due()
 
     async def _settle(self, suspension: str, stopping: asyncio.Event) -> None:
         log.info("settling what was held", suspension=suspension)
@@ -137,7 +130,7 @@ class Settlement:
                 batch = await group.next(LOOK_SECONDS)
                 if batch is not None:
                     await self._settle_batch(group, batch, suspension)
-                if await self._is_done(suspension):
+                if suspension not in self._due():
                     return
 
     async def _settle_batch(self, group: Group, batch: Batch, suspension: str) -> None:
@@ -147,6 +140,7 @@ class Settlement:
             self._control.snapshot(),
             at_ms=self._now_ms(),
             partitions=self._counts[HELD],
+            settled_before=self._waiting.settled_before(suspension, batch.partition),
         )
         try:
             await group.commit(batch, settled.outgoing)
@@ -159,6 +153,7 @@ class Settlement:
         except BaseException:
             self._settler.accepted.release(settled.accepted)
             raise
+        self._waiting.settle(suspension, batch.partition, before=batch.next_offset)
         self._settler.accepted.forget_oldest()
         self._tally.update(settled.tally)
         if settled.tally:
@@ -169,7 +164,3 @@ class Settlement:
         await self._settler.accepted.load(
             self._streams, topic, partition, partitions=self._counts[ACCEPTED]
         )
-
-
-def _is_past(done: Mapping[int, int], last: Mapping[int, int]) -> bool:
-    return all(done.get(partition, 0) > offset for partition, offset in last.items())

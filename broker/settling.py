@@ -36,9 +36,10 @@ class Settler:
 
     def __init__(self, router: Router) -> None:
         self.accepted = AcceptedIds()
+        self.copies: Final = router.copies
         self._router = router
 
-    def settle(
+    def settle(  # noqa: PLR0913  what is settled, by which rules and when
         self,
         batch: Batch,
         suspension: str,
@@ -46,18 +47,22 @@ class Settler:
         *,
         at_ms: int,
         partitions: int | None,
+        settled_before: int = 0,
     ) -> Routed:
         """Settle what a batch has of a suspension that has ended; pass over what is another's.
 
         ``at_ms`` in milliseconds since the epoch, UTC; ``partitions`` is how many ``held``
-        has, None to settle again what was settled (as `Router.route` has it).
+        has, None to settle again what was settled (as `Router.route` has it). What lies
+        before ``settled_before`` is settled.
         """
         self._router.take(snapshot.rules)
         settled = Routed()
+        last: Record | None = None
         for record in batch.records:
             waits = waits_for(record)
-            if waits is None or waits[0] != suspension:
+            if waits is None or waits[0] != suspension or record.offset < settled_before:
                 continue
+            last = record
             try:
                 self._settle(record, snapshot, settled, at_ms=at_ms, partitions=partitions)
             except Exception as error:  # noqa: BLE001  whatever a record triggers, the stream goes on
@@ -66,6 +71,9 @@ class Settler:
                 settled.tally[f"quarantine:{code}"] += 1
         if settled.accepted:
             settled.outgoing.append(record_of(batch.topic, batch.partition, settled.accepted))
+        if last is not None:
+            mark = self.copies.mark(suspension, last, before=batch.next_offset)
+            settled.outgoing.append(mark)
         return settled
 
     def _settle(
@@ -77,7 +85,7 @@ class Settler:
         at_ms: int,
         partitions: int | None,
     ) -> None:
-        held = self._router.copies.open(record, partitions=partitions)
+        held = self.copies.open(record, partitions=partitions)
         at_us = at_ms * 1000
         suspended = snapshot.rules.suspensions().get(held.suspension)
         settle = _settlement(suspended, held, at_us)

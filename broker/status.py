@@ -27,7 +27,7 @@ async def status_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any]:
     """Return how the rules stand as a router that starts now would see them, and what waits."""
     control = scheme.control()
     await control.load(streams)
-    held = await what_waits(streams, control, at_us=time.time_ns() // 1000)
+    held = await what_waits(streams, control, scheme.copies, at_us=time.time_ns() // 1000)
     events = [name for name in await streams.topics() if name.startswith(EVENTS)]
     return {
         "rules": await rules_of(scheme, streams, control),

@@ -1,14 +1,12 @@
 """Tell what waits on ``held``: for which suspension, how much, since when and until when."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agreements.candidates import Suspended, from_us
 from broker.control import ControlState
-from broker.holding import HELD, waits_for
-from broker.settlement import group_of
+from broker.holding import HELD, Copies, Waiting, waits_for
 from connectors.streams import Record, Streams
 from schemas.errors import RejectedInput
 from schemas.times import format_time, parse_time
@@ -24,23 +22,20 @@ class _Waits:
 
 
 async def what_waits(
-    streams: Streams, control: ControlState, *, at_us: int
+    streams: Streams, control: ControlState, copies: Copies, *, at_us: int
 ) -> list[dict[str, Any]]:
     """Return what waits at a time (µs), by suspension; what has ended first, then by limit.
 
-    Reads the whole topic. What a suspension held and was settled is not in it.
+    Reads the whole topic twice: what is settled is known by marks that come later.
     """
     suspensions = control.snapshot().rules.suspensions()
-    settled: dict[str, Mapping[int, int]] = {}
+    waiting = Waiting(copies)
+    async for record in streams.read(HELD):
+        waiting.add(record)
     found: dict[tuple[str, int], _Waits] = {}
     async for record in streams.read(HELD):
         waits = waits_for(record)
-        if waits is None:
-            continue
-        suspension = waits[0]
-        if suspension in suspensions and suspension not in settled:
-            settled[suspension] = await streams.committed(group_of(suspension), HELD)
-        if record.offset >= settled.get(suspension, {}).get(record.partition, 0):
+        if waits and record.offset >= waiting.settled_before(waits[0], record.partition):
             _count(found, waits, record)
     told = [
         _told(key, waits, suspensions.get(key[0]), at_us) for key, waits in sorted(found.items())

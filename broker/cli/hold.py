@@ -39,7 +39,8 @@ def list_held(folder: Dir = HERE, as_json: Json = False) -> None:
         async with scheme.streams() as streams:
             control = scheme.control()
             await control.load(streams)
-            return await what_waits(streams, control, at_us=time.time_ns() // 1000)
+            at_us = time.time_ns() // 1000
+            return await what_waits(streams, control, scheme.copies, at_us=at_us)
 
     found = asyncio.run(work())
     if as_json:

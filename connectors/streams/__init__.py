@@ -257,10 +257,6 @@ class Streams(Protocol):
         """
         ...
 
-    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return for each partition the offset that the group goes on from; a new one from 0."""
-        ...
-
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(

@@ -41,7 +41,7 @@ from connectors.streams.embedded_log import (
     read_page,
     read_topics,
 )
-from connectors.streams.embedded_members import read_committed, read_lag
+from connectors.streams.embedded_members import read_lag
 
 _LOCK_WAIT_SECONDS = 30.0
 _LOCK_RETRY_SECONDS = 0.002
@@ -142,10 +142,6 @@ class EmbeddedStreams:
     async def lag(self, group: str, topics: Sequence[str]) -> int:
         """See the port."""
         return sum(read_lag(self.reader, group, topic) for topic in topics)
-
-    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
-        """See the port."""
-        return read_committed(self.reader, group, topic)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in a transaction of its own: all of it is kept, or nothing.

@@ -149,14 +149,3 @@ def read_lag(connection: sqlite3.Connection, group: str, topic: str) -> int:
         (group, topic),
     ).fetchone()
     return int(lag)
-
-
-def read_committed(connection: sqlite3.Connection, group: str, topic: str) -> dict[int, int]:
-    """Return for each partition of a topic the offset that the group goes on from."""
-    return dict(
-        connection.execute(
-            "SELECT l.partition, coalesce(p.next_offset, 0) FROM logs l"
-            " LEFT JOIN positions p ON p.log = l.id AND p.grp = ? WHERE l.topic = ?",
-            (group, topic),
-        ).fetchall()
-    )

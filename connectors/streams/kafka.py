@@ -248,13 +248,6 @@ class KafkaStreams:
                     lag += end - start
         return lag
 
-    async def committed(self, group: str, topic: str) -> Mapping[int, int]:
-        """See the port."""
-        name, partitions, _ = (await self.topics_of([topic]))[topic]
-        found = await self._committed(group, [TopicPartition(name, n) for n in range(partitions)])
-        known = {tp.partition: max(0, offset.offset) for tp, offset in found.items()}
-        return {number: known.get(number, 0) for number in range(partitions)}
-
     async def _committed(
         self, group: str, wanted: list[TopicPartition]
     ) -> Mapping[TopicPartition, Any]:

@@ -75,19 +75,6 @@ async def test_a_commit_writes_the_records_and_moves_the_offset(
         assert [record.value for record in batch.records] == [b"10"]
 
 
-async def test_a_group_tells_how_far_it_has_come(streams: Streams, unique: Named) -> None:
-    """From 0 for a group that nobody has met, then past what it committed, per partition."""
-    topic = await a_backlog(streams, unique("in"), partitions=2)
-    assert await streams.committed(unique("group"), topic) == {0: 0, 1: 0}
-    async with streams.group(unique("group"), [topic]) as group:
-        batch = await a_batch(group)
-        await group.commit(batch)
-        assert await streams.committed(unique("group"), topic) == {
-            batch.partition: batch.next_offset,
-            1 - batch.partition: 0,
-        }
-
-
 async def test_an_aborted_batch_leaves_nothing_and_is_given_again(
     streams: Streams, unique: Named
 ) -> None:

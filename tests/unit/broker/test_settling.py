@@ -21,7 +21,7 @@ from routing_world import NOON_MS, RoutingWorld, a_scheme_of, decisions, deliver
 
 from agreements.candidates import to_us
 from broker.control import Snapshot
-from broker.holding import HELD
+from broker.holding import HELD, Waiting
 from broker.routing import QUARANTINE, Routed
 from broker.settling import Settler
 from connectors.streams import Batch, Record
@@ -179,7 +179,7 @@ def test_what_still_has_to_wait_goes_back_as_it_was(story: Story) -> None:
     """Settled too early, a copy is appended again with the same seal, and later settles."""
     copy = story.hold()
     settled = story.settle(copy)
-    (again,) = settled.outgoing
+    again, _ = settled.outgoing
     assert again == (HELD, copy.key, copy.value, copy.headers)
     assert settled.tally == {"held": 1}
     story.resume()
@@ -202,7 +202,7 @@ def test_what_another_party_suspended_too_waits_on_for_that(story: Story) -> Non
     other = story.say("suspend", COUNCIL, at=NOON)
     story.resume()
     settled = story.settle(copy)
-    (again,) = on(HELD, settled)
+    again, _ = on(HELD, settled)
     assert dict(again.headers)["suspension"].decode() == other
     assert only(settled)["outcome"] == "hold"
     assert decisions(settled)[0]["settles"]["suspension"] == story.suspension
@@ -266,6 +266,43 @@ def test_what_waits_for_another_suspension_is_passed_over(story: Story) -> None:
     rubbish = copy._replace(headers=[], value=b"rubbish")
     settled = story.settle(copy, rubbish, suspension="0" * 64)
     assert settled.outgoing == []
+
+
+def test_what_was_settled_is_passed_over_when_its_group_was_forgotten(story: Story) -> None:
+    """A mark says how far it is settled; Kafka forgets groups that have long had no member."""
+    copy = story.hold()
+    story.resume()
+    settled = story.settle(copy)
+    (mark,) = on(HELD, settled)
+    waiting = Waiting(story.world.router.copies)
+    waiting.add(copy)
+    lifted = {story.suspension: to_us(NOON + DAY)}
+    assert waiting.due(lifted, to_us(NOON)) == frozenset()
+    assert waiting.due(lifted, to_us(NOON + DAY)) == {story.suspension}
+    assert waiting.due({}, to_us(LIMIT)) == frozenset()
+    waiting.add(Record(HELD, 0, 100, NOON_MS, mark.key, mark.value, mark.headers))
+    assert waiting.due(lifted, to_us(NOON + DAY)) == frozenset()
+    # What came later by a slower router is behind the mark.
+    waiting.add(copy._replace(offset=100))
+    assert waiting.due(lifted, to_us(NOON + DAY)) == {story.suspension}
+    assert waiting.settled_before(story.suspension, 0) == 99
+
+
+@pytest.mark.parametrize("what", ["settled", "before", "value", "partition"])
+def test_a_mark_that_anybody_changed_marks_nothing(story: Story, what: str) -> None:
+    """Whoever may write to the topic cannot have what waits forgotten."""
+    copy = story.hold()
+    story.resume()
+    (mark,) = on(HELD, story.settle(copy))
+    changes = {"settled": b"0" * 64, "before": b"100"}
+    headers = [(name, changes.get(name, value) if name == what else value)
+               for name, value in mark.headers]  # fmt: skip
+    value = (mark.value or b"")[:-1] + b"x" if what == "value" else mark.value
+    partition = 1 if what == "partition" else 0
+    waiting = Waiting(story.world.router.copies)
+    waiting.add(Record(HELD, partition, 100, NOON_MS, mark.key, value, headers))
+    for suspension in (story.suspension, "0" * 64):
+        assert waiting.settled_before(suspension, partition) == 0
 
 
 @given(st.data())
