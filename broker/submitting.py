@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import ValidationError
 
 from agreements.candidates import NEVER_US
-from agreements.lifecycle import check_move
+from agreements.lifecycle import check_move, running
 from agreements.model import Agreement
 from agreements.signatures import (
     Invalid,
@@ -37,6 +37,16 @@ from connectors.streams import Streams
 from schemas.control import Kind, document_key
 from schemas.errors import RejectedInput
 from schemas.keys import SigningKey
+
+_ON_THE_LATEST: Final = frozenset(
+    {
+        SignatureType.ACCEPT,
+        SignatureType.REJECT,
+        SignatureType.CONSULT,
+        SignatureType.ASSURE,
+    }
+)
+"""What is said of a text that is to come; everything else of the one that runs."""
 
 
 class NotASignature(RejectedInput):
@@ -144,8 +154,9 @@ async def say(
     agreement_id: str,
     version: int | None = None,
 ) -> Submitted:
-    """Sign with a party's key that lies in this folder, and submit; default the latest version.
+    """Sign with a party's key that lies in this folder, and submit.
 
+    Without a version an answer is about the latest, everything else about the one in force.
     A resume that names no suspension lifts the only one of the party that stands.
 
     Raises:
@@ -154,6 +165,8 @@ async def say(
 
     """
     register = await open_register(scheme, streams)
+    if version is None and saying.type not in _ON_THE_LATEST:
+        version = running(register.versions(agreement_id), at=time.time_ns() // 1000)
     text = register.version(agreement_id, version)
     if saying.type is SignatureType.RESUME and saying.lifts is None:
         saying = replace(saying, lifts=_standing_suspension(text, saying.party))

@@ -8,7 +8,7 @@ What flows is decided by `agreements.deciding` alone, on the same statements.
 
 from agreements.lifecycle.asking import MoveRefused, check_move
 from agreements.lifecycle.moves import MOVES, ROUTING, Move, State, Who
-from agreements.lifecycle.standing import Pair, Status, state_of
+from agreements.lifecycle.standing import Pair, Status, running, state_of
 from agreements.lifecycle.tracking import SignOff
 from agreements.lifecycle.warning import Warned
 
@@ -24,5 +24,6 @@ __all__ = [
     "Warned",
     "Who",
     "check_move",
+    "running",
     "state_of",
 ]

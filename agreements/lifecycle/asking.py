@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Final
 
-from agreements.candidates import from_us, to_us
+from agreements.candidates import NEVER_US, from_us, to_us
 from agreements.lifecycle.moves import Need, State, Who, move_of
 from agreements.lifecycle.standing import Status, state_of
 from agreements.model import Agreement
@@ -159,6 +159,21 @@ def _is_sooner(asked: _Asked) -> bool:
     return revoked_from_us(asked.statement) < since
 
 
+def _has_nothing_to_revoke(asked: _Asked) -> str:
+    party = asked.statement.party
+    has_accepted = asked.version.ever_accepted_us(party) < NEVER_US
+    runs = any(
+        party in (pair.publisher, pair.recipient) and not pair.waits_for
+        for pair in asked.status.pairs
+    )
+    if has_accepted or runs:
+        return ""
+    return (
+        f"{party} has not accepted {_name(asked.text)}: reject it, or name the version that is"
+        " in force"
+    )
+
+
 def _lacks_suspension(asked: _Asked) -> str:
     own = [one.id for one in asked.status.suspensions if one.party == asked.statement.party]
     if asked.statement.lifts in own:
@@ -182,6 +197,7 @@ _LACKING: Final[Mapping[Need, Callable[[_Asked], str]]] = {
     Need.CAPACITY: _lacks_capacity,
     Need.ACTIVE: _lacks_activity,
     Need.NOT_REVOKED: _has_revoked,
+    Need.ACCEPTED: _has_nothing_to_revoke,
     Need.STANDING: _lacks_suspension,
     Need.LATER_REVIEW: _lacks_later_review,
 }

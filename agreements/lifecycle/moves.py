@@ -44,6 +44,7 @@ class Need(StrEnum):
     CAPACITY = "the signatory signs in a capacity that the text asks of the party, if it asks any"
     ACTIVE = "the scheme lets the party take part"
     NOT_REVOKED = "the party has not revoked this version: that is final"
+    ACCEPTED = "the party has accepted this version, or it is in force for the party"
     STANDING = "it names, by its id, a suspension of that party that stands"
     LATER_REVIEW = "the next review, if a date is given, is after this one"
     STARTED = "`effective.starts_at` is reached, and both parties of the pair have joined"
@@ -97,7 +98,6 @@ ROUTING: Final[Mapping[State, tuple[str, str]]] = {
 _UNSIGNED: Final = (State.DRAFT, State.CONSULTING, State.ASSURED)
 _RUNNING: Final = (State.IN_FORCE, State.UNDER_REVIEW)
 _LIVE: Final = (State.SIGNED, *_RUNNING, State.SUSPENDED)
-_OVER: Final = (State.EXPIRED, State.TERMINATED, State.SUPERSEDED)
 
 MOVES: Final = (
     Move(
@@ -158,7 +158,7 @@ MOVES: Final = (
     ),
     Move(
         SignatureType.SUSPEND,
-        _LIVE,
+        tuple(State),
         State.SUSPENDED,
         Who.PARTY,
         (Need.REASON,),
@@ -166,7 +166,7 @@ MOVES: Final = (
     ),
     Move(
         SignatureType.RESUME,
-        (*_LIVE, *_OVER),
+        tuple(State),
         State.IN_FORCE,
         Who.SUSPENDER,
         (Need.REASON, Need.STANDING),
@@ -178,7 +178,7 @@ MOVES: Final = (
         (*_UNSIGNED, *_LIVE),
         State.TERMINATED,
         Who.PARTY,
-        (Need.REASON, Need.NOT_REVOKED),
+        (Need.REASON, Need.NOT_REVOKED, Need.ACCEPTED),
         "nothing flows to or from the party from its effective time on; the others go on",
     ),
     Move(

@@ -76,7 +76,7 @@ def _row(move: Move) -> str:
 
 
 def _states(states: tuple[State, ...]) -> str:
-    return ", ".join(states)
+    return "any" if states == tuple(State) else ", ".join(states)
 
 
 def _reasons() -> str:

@@ -148,6 +148,27 @@ def state_of(
     )
 
 
+def running(versions: Iterable[Version], *, at: int) -> int | None:
+    """Return the number of the version that a stop is about when none is named.
+
+    The highest that is in force for some pair, else the highest that is signed; None when
+    there is none. ``versions`` and ``at`` as in `state_of`.
+    """
+    known = [one for one in versions if one.agreement is not None]
+    states = {
+        number: state_of(known, number, at=at).state
+        for number in sorted({one.number for one in known}, reverse=True)
+    }
+    for wanted in (
+        (State.UNDER_REVIEW, State.IN_FORCE, State.SUSPENDED),
+        (State.SIGNED,),
+    ):
+        for number, state in states.items():
+            if state in wanted:
+                return number
+    return None
+
+
 def _chosen(
     versions: Sequence[Version], number: int, sha256: str | None
 ) -> tuple[Version, Agreement]:

@@ -23,7 +23,16 @@ from deciding_world import (
 
 from agreements.candidates import to_us
 from agreements.deciding import Permit, decide
-from agreements.lifecycle import MOVES, ROUTING, MoveRefused, State, Status, check_move, state_of
+from agreements.lifecycle import (
+    MOVES,
+    ROUTING,
+    MoveRefused,
+    State,
+    Status,
+    check_move,
+    running,
+    state_of,
+)
 from agreements.lifecycle.asking import _LACKING
 from agreements.lifecycle.moves import move_of
 from agreements.lifecycle.page import lifecycle_page
@@ -188,6 +197,10 @@ def test_a_move_is_open_from_the_states_of_its_row_and_from_no_other(
         }
         party = HEALTH
     move = move_of(kind)
+    if kind is SignatureType.REVOKE and state in (State.DRAFT, State.CONSULTING, State.ASSURED):
+        with pytest.raises(MoveRefused, match="reject it, or name the version that is in force"):
+            life.ask(party, kind.value)
+        return
     if state not in move.from_:
         with pytest.raises(MoveRefused, match=f"is {state}: to {kind} it, it would have to be"):
             life.ask(party, kind.value, **more)
@@ -206,11 +219,10 @@ def _led_to(state: State, kind: SignatureType, to: State | None) -> State:
     stays = {
         SignatureType.ACCEPT: not is_unsigned,
         SignatureType.REJECT: is_unsigned,
-        SignatureType.REVOKE: is_unsigned,  # nothing was signed that could end
         SignatureType.REVIEW: state is State.SUSPENDED,
         SignatureType.REVIEWED: state in (State.SUSPENDED, State.SIGNED),
         SignatureType.RESUME: state is not State.SUSPENDED,
-        SignatureType.SUSPEND: state is State.SIGNED,  # it has not started
+        SignatureType.SUSPEND: state not in (State.IN_FORCE, State.UNDER_REVIEW),
     }
     if stays.get(kind):
         return state
@@ -300,7 +312,8 @@ def test_a_party_that_the_scheme_suspended_does_not_accept_but_may_stop() -> Non
     life = Life(a_text(), **{HEALTH: {"state": "suspended"}}).accept(COUNCIL)
     with pytest.raises(MoveRefused, match="the scheme does not let anytown-nhs-trust take part"):
         life.ask(HEALTH, "accept")
-    life.ask(HEALTH, "revoke")
+    for kind in ("reject", "suspend"):
+        life.ask(HEALTH, kind)
     check_move(a_statement(a_text(), HEALTH, "accept"), life.compiler.versions(), at=AT)
 
 
@@ -314,6 +327,42 @@ def test_a_revocation_is_final_but_may_be_brought_forward() -> None:
             life.ask(HEALTH, kind, **more)
     life.ask(HEALTH, "revoke", effective_at=later - DAY)
     life.ask(HEALTH, "revoke")
+
+
+def test_what_a_party_alone_accepted_it_may_take_back() -> None:
+    """Also before the other one has answered."""
+    Life(a_text()).accept(HEALTH).ask(HEALTH, "revoke")
+
+
+def test_a_stop_without_a_version_is_about_the_one_in_force() -> None:
+    """A draft of the next version does not catch it."""
+    later = {"starts_at": "2026-07-01", "ends_at": "2028-04-01"}
+    wider = a_flow(items=[{"path": "childId"}, {"path": "rne"}])
+    life = Life(
+        a_text(), a_text(version=2, effective=later), an_agreement(wider, version=3)
+    ).accept()
+    versions = life.compiler.versions
+    assert running(versions(), at=AT) == 1
+    life.accept(version=2)
+    assert running(versions(), at=AT) == 1
+    assert running(versions(), at=to_us(NOON + 60 * DAY)) == 2
+    assert running(Life(a_text()).compiler.versions(), at=AT) is None
+    coming = Life(a_text(), a_text(version=2, effective=later)).accept(version=2)
+    assert running(coming.compiler.versions(), at=AT) == 2
+    life.say(HEALTH, "suspend", at=NOON - DAY)
+    assert running(versions(), at=AT) == 1
+
+
+def test_a_narrowing_that_the_other_party_made_can_be_revoked() -> None:
+    """It runs under it though it has never signed it."""
+    first = a_text()
+    narrower = first | {"version": 2, "flows": [first["flows"][0] | {"max_age": "P1D"}]}
+    life = Life(first, narrower).accept().accept(COUNCIL, version=2)
+    assert life.status(version=2).state is State.IN_FORCE
+    assert life.status().state is State.SUPERSEDED
+    life.ask(HEALTH, "revoke", version=2)
+    life.say(HEALTH, "revoke", version=2)
+    assert life.status(version=2).state is State.TERMINATED
 
 
 def test_partial_sign_off_is_told_pair_by_pair() -> None:
