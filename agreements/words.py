@@ -105,7 +105,8 @@ def moment(value: datetime) -> str:
     utc = value.astimezone(UTC)
     if utc.time() == datetime.min.time():
         return day(utc)
-    return f"{day(utc)}, {utc.time().isoformat()} UTC"
+    precision = "milliseconds" if utc.microsecond else "seconds"
+    return f"{day(utc)}, {utc.time().isoformat(timespec=precision)} UTC"
 
 
 def duration(text: str) -> str:

@@ -132,7 +132,7 @@ class _Both:
             former=f"{self.former}.when",
             place=place,
         )
-        places = Places(f"{self.path}.items", f"{self.former}.items", place, recipient)
+        places = Places(f"{self.path}.items", f"{self.former}.items", place)
         yield from item_changes(old.items, new.items, fields, places=places)
         yield from self._consequences(place)
 

@@ -47,7 +47,6 @@ class Places:
     path: str
     former: str
     place: str
-    recipient: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +58,21 @@ class _At:
     item: Item
 
     def added(self) -> Change:
-        item, recipient = self.item, self.places.recipient
+        item = self.item
         if item.transform == "drop":
-            text = f"{item.path} is named as something that {recipient} never receives"
+            text = f"{item.path} is named as something that the recipient never receives"
             return self._said(NARROWS, "item-excluded", text)
         return self._said(
-            WIDENS, "item-added", f"{recipient} also receives {item.path}, {form_of(item)}"
+            WIDENS, "item-added", f"the recipient also receives {item.path}, {form_of(item)}"
         )
 
     def gone(self) -> Iterator[Change]:
-        item, recipient = self.item, self.places.recipient
+        item = self.item
         if item.transform == "drop":
-            text = f"{item.path} is no longer named as something that {recipient} never receives"
+            text = f"{item.path} is no longer named as something that the recipient never receives"
             yield self._said(WIDENS, "item-exclusion-removed", text)
             return
-        yield self._said(NARROWS, "item-removed", f"{recipient} no longer receives {item.path}")
+        yield self._said(NARROWS, "item-removed", f"the recipient no longer receives {item.path}")
         if item.required:
             yield self._not_required()
 
@@ -91,7 +90,7 @@ class _At:
 
     def _transform(self, old: Item, fields: Sequence[Field]) -> Change:
         new = self.item
-        text = f"{self.places.recipient} receives {new.path} {form_of(new)}; before, {form_of(old)}"
+        text = f"the recipient receives {new.path} {form_of(new)}; before, {form_of(old)}"
         if tells_no_more(old, new, fields):
             return self._said(NARROWS, "transform-strengthened", text)
         is_weaker = tells_no_more(new, old, fields)

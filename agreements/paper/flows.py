@@ -31,8 +31,8 @@ _REGIMES: Final = {
 }
 _DELIVERIES: Final = {
     "payload": "The items below are delivered.",
-    "reference": "Only a reference to the event is delivered; none of the items below is.",
-    "notify": "Only notice that there was an event is given; none of the items below is.",
+    "reference": "Only a reference to the event: none of the items below, missing or not.",
+    "notify": "Only notice of the event: none of the items below, missing or not.",
 }
 _TRIGGERS: Final = {
     "event": "When the event occurs",

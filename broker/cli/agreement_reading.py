@@ -51,7 +51,7 @@ def read_file(
     else:
         content = (to_markdown(paper) if form == "md" else to_html(paper)).encode()
     if out is None:
-        sys.stdout.buffer.write(content)
+        sys.stdout.write(content.decode())
         return
     out.write_bytes(content)
     sha256 = digest(agreement)

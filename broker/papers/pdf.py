@@ -18,6 +18,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     BaseDocTemplate,
+    CondPageBreak,
     Flowable,
     Frame,
     PageTemplate,
@@ -59,13 +60,12 @@ _BULLET: Final = ParagraphStyle(
     spaceAfter=2.5,
     bulletFontName=REGULAR,
 )
-_CAPTION: Final = ParagraphStyle(
-    "caption", _BODY, fontName=BOLD, spaceBefore=4, spaceAfter=3, keepWithNext=1
-)
+_CAPTION: Final = ParagraphStyle("caption", _BODY, fontName=BOLD, spaceBefore=4, spaceAfter=3)
 _FOOTING: Final = ParagraphStyle("footing", _BODY, fontSize=7, leading=9)
 _TERM: Final = ParagraphStyle("term", _BODY, fontName=BOLD)
 _CELL_HEAD: Final = ParagraphStyle("cell head", _SMALL, fontName=BOLD)
 _ROOM_TO_SIGN: Final = 17 * mm
+_ROOM_BELOW: Final = 35 * mm  # or the heading goes to the next page
 _PLACED: Final = (
     ("VALIGN", (0, 0), (-1, -1), "TOP"),
     ("TOPPADDING", (0, 0), (-1, -1), 3.5),
@@ -143,7 +143,6 @@ class _Heading(Paragraph):  # type: ignore[misc]  # the library has no types
     def __init__(self, text: str, level: int, number: int) -> None:
         super().__init__(escape(text), _HEADINGS[level])
         self._name, self._level, self._mark = text, level, f"heading-{number}"
-        self.keepWithNext = True
 
     def draw(self) -> None:
         self.canv.bookmarkHorizontal(self._mark, 0, self.height)
@@ -173,7 +172,7 @@ class _Writer:
 
     def _block(self, block: tree.Block) -> list[Flowable]:
         if isinstance(block, tree.Heading):
-            return [self._heading(block)]
+            return [CondPageBreak(_ROOM_BELOW), self._heading(block)]
         if isinstance(block, tree.Paragraph):
             return [Paragraph(self._line(block.line), _PARAGRAPH)]
         if isinstance(block, tree.Bullets):
@@ -211,7 +210,7 @@ class _Writer:
             style=_BOXED if table.is_to_fill_in else _RULED,
         )
         caption = Paragraph(escape(self.shown(table.caption)), _CAPTION)
-        return [caption, grid, Spacer(0, 3 * mm)]
+        return [CondPageBreak(_ROOM_BELOW), caption, grid, Spacer(0, 3 * mm)]
 
     def _line(self, line: tree.Line) -> str:
         return "".join(map(self._span, line))

@@ -46,7 +46,12 @@ def test_a_field_that_the_table_does_not_know_widens() -> None:
 
 
 CASES = [
-    ({f"{FLOW}.items[2]": {"path": "sex"}}, "widens", "item-added", "trust also receives sex"),
+    (
+        {f"{FLOW}.items[2]": {"path": "sex"}},
+        "widens",
+        "item-added",
+        "the recipient also receives sex",
+    ),
     ({f"{FLOW}.items[1]": REMOVED}, "narrows", "item-removed", "no longer receives localAuthority"),
     (
         {f"{FLOW}.items[0].transform": "mask"},

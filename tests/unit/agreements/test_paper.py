@@ -201,7 +201,7 @@ def test_the_paper_has_what_a_signatory_needs() -> None:
         "https://www.legislation.gov.uk/ukpga/2004/31/section/10",
         "This flow relies on consent.",
         "for up to 7 days; after that they are refused",
-        "1 April 2026, 09:30:00.250000 UTC",
+        "1 April 2026, 09:30:00.250 UTC",
         "Senior Information Risk Owner (SIRO)",
         'rec is absent, or is none of "E13", 5 or true',
         "as the year only",
