@@ -52,17 +52,15 @@ def _other_texts(named: Iterable[tuple[str, Agreement]]) -> Iterator[tuple[str, 
 
 
 def _circles(named: Iterable[tuple[str, Agreement]]) -> Iterator[tuple[str, Problem]]:
-    known = {(agreement.id, agreement.version): name for name, agreement in named}
-    supersedes = {
-        (agreement.id, agreement.version): (before.uri, before.version)
-        for _, agreement in named
-        if (before := agreement.supersedes) is not None
-    }
+    names: dict[Key, str] = {}
+    supersedes: dict[Key, Key] = {}
+    for name, agreement in named:
+        key, before = (agreement.id, agreement.version), agreement.supersedes
+        if before is not None and key not in names:
+            names[key], supersedes[key] = name, (before.uri, before.version)
     told: set[Key] = set()
-    for key, name in known.items():
-        if key in told:
-            continue
-        line = circle(supersedes, key)
+    for key, name in names.items():
+        line = () if key in told else circle(supersedes, key)
         told.update(line)
         if line:
             way = " → ".join(f"{uri} version {version}" for uri, version in (*line[:4], key))

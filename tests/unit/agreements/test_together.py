@@ -47,6 +47,13 @@ def test_versions_that_supersede_each_other_are_told_once() -> None:
     assert problem.remedy
 
 
+def test_a_circle_is_told_of_a_text_that_is_in_it() -> None:
+    """Another text of the same version, outside the circle, is another problem."""
+    other = an_agreement({"id": f"{ID}a", "title": "Another text"})
+    agreements = (version("a", 1, ("b", 1)), version("b", 1, ("a", 1)), other)
+    assert found(*agreements) == [("2.yaml", "same-version"), ("0.yaml", "supersedes-circle")]
+
+
 def test_a_version_that_leads_into_a_circle_is_not_part_of_it() -> None:
     """The problem is told of those that can mend it."""
     a, b = version("a", 1, ("b", 1)), version("b", 1, ("a", 1))
