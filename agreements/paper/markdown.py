@@ -40,7 +40,7 @@ def to_markdown(paper: Paper) -> str:
 
 def _block(block: Block) -> str:
     if isinstance(block, Heading):
-        return f"{'#' * block.level} {_text(block.text)}"
+        return f"{'#' * block.level} {_line((Span(block.text),))}"
     if isinstance(block, Paragraph):
         return _line(block.line)
     if isinstance(block, Bullets):
