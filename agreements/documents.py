@@ -22,7 +22,7 @@ from schemas.control import DocumentKey, Kind, Objection, Party, open_document, 
 from schemas.errors import RejectedInput
 from schemas.keys import VerifyingKey
 
-_KEPT_TEXTS: Final = 4  # of one version: a topic can be written to by an intruder
+_KEPT_TEXTS: Final = 4  # of one version that nobody accepted: intruders may write to the topic
 _OF_THE_AGREEMENT: Final = (SignatureType.SUSPEND, SignatureType.RESUME)
 """What is about every version, whichever it names."""
 
@@ -140,15 +140,17 @@ class Documents:
         if (agreement.id, agreement.version) != (place.id, place.version):
             raise _Refused("misplaced")
         texts = self._texts.setdefault(agreement.id, {}).setdefault(agreement.version, {})
-        if len(texts) >= _KEPT_TEXTS:
-            accepted = self._accepted_texts(agreement.id, agreement.version)
-            unwanted = (sha256 for sha256 in texts if sha256 not in accepted)
-            del texts[next(unwanted, next(iter(texts)))]
         texts[digest(agreement)] = agreement
+        if len(texts) > _KEPT_TEXTS:
+            # What a party accepted stays, or what it took the place of would come back.
+            accepted = self._accepted_texts(agreement.id, agreement.version)
+            unwanted = [sha256 for sha256 in texts if sha256 not in accepted]
+            if len(unwanted) > _KEPT_TEXTS:
+                del texts[unwanted[0]]
         self._involve(agreement.id, (party.id for party in agreement.parties))
 
     def _accepted_texts(self, agreement: str, number: int) -> set[str]:
-        """Return the hashes that any party accepted; the oldest of the others goes first."""
+        """Return the hashes that any party accepted: as many as are kept of what it says."""
         return {
             one.statement.sha256
             for one in self._statements.of(agreement).get(number, ())

@@ -210,14 +210,28 @@ def test_of_two_texts_that_both_signed_the_newer_counts() -> None:
 
 
 def test_only_so_many_texts_are_kept_under_one_name() -> None:
-    """An intruder who writes to the topic cannot fill the memory."""
+    """An intruder who writes to the topic cannot fill the memory, nor push out what counts."""
     compiler = _compiler(a_world())
     for number in range(20):
         flood = World()
         flood.agreement(an_agreement(title=f"Text {number}"))
         compiler.apply(flood.documents)
-    assert len(compiler._documents._texts[an_agreement()["id"]][1]) == 4
+    assert len(compiler._documents._texts[an_agreement()["id"]][1]) == 1 + 4
     assert _outcome(compiler.rules()) == "permit", "those that nobody accepted go first"
+
+
+def test_a_party_of_the_scheme_cannot_push_out_what_others_accepted() -> None:
+    """However many texts of its own it puts and accepts under the same name."""
+    compiler = _compiler(a_world())
+    for number in range(20):
+        flood = World()
+        text = an_agreement(a_flow(to=[SCHOOL]), title=f"Text {number}")
+        flood.agreement(text)
+        flood.sign(text, SCHOOL, at=NOON - timedelta(days=1, minutes=number))
+        compiler.apply(flood.documents)
+    found = {one.recipient: one for one in compiler.rules().candidates(COUNCIL, PLACEMENT, at=AT)}
+    assert isinstance(decide(an_event(), found[HEALTH], at=AT), Permit)
+    assert len(compiler._documents._texts[an_agreement()["id"]][1]) <= 1 + 8 + 4
 
 
 def test_a_signature_with_another_party_s_key_is_none() -> None:

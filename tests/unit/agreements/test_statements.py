@@ -107,6 +107,17 @@ def test_of_what_does_not_verify_only_so_much_is_kept(kind: SignatureType) -> No
     assert len(checker._valid) + len(checker._invalid) <= 2 + 8
 
 
+def test_what_does_not_verify_pushes_nothing_out_that_does() -> None:
+    """There is room for as many of each."""
+    topic = Topic()
+    true = [a_token("accept", number) for number in range(8)]
+    for token in true:
+        topic.put(token)
+    for number in range(20):
+        topic.put(a_token("accept", number, by=THIEF))
+    assert topic.kept()[:8] == true
+
+
 def test_no_suspension_is_ever_lost_however_many_there_are() -> None:
     """Each stands until it is lifted by its id."""
     topic = Topic()
