@@ -19,6 +19,7 @@ from agreements.law import validate
 from agreements.model import Agreement
 from agreements.problems import AgreementInvalid
 from agreements.signatures import Signatory, SignatureType
+from agreements.together import clashes
 from broker.accepted import TOPIC as ACCEPTED
 from broker.control import TOPIC as CONTROL
 from broker.evidence.following import CHECKPOINTS
@@ -144,7 +145,8 @@ async def put_agreement(
     Returns the SHA-256 of its canonical form, which the parties sign.
 
     Raises:
-        AgreementInvalid: it breaks a rule of law or names what does not exist.
+        AgreementInvalid: it breaks a rule of law, names what does not exist, or supersedes
+            what supersedes it.
         AlreadyThere: this version exists with another text.
 
     """
@@ -164,6 +166,9 @@ async def put_agreement(
             f"version {agreement.version} of {agreement.id} exists with another text:"
             f" a change is a new version, so write version {agreement.version + 1}"
         )
+    known = [(v.agreement.id, v.agreement) for v in register.control.versions() if v.agreement]
+    if circles := [p for of, p in clashes([(name, agreement), *known]) if of == name]:
+        raise AgreementInvalid(name, circles)
     schemas = missing_schemas(views_of(agreement, scheme.catalogue), register.control.documents)
     with register.transaction(by) as transaction:
         if not texts:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 from agreement_texts import a_document, changed
-from commands import answer, concordat
+from commands import answer_here, concordat, concordat_here
 
 ROOT: Final = Path(__file__).parents[3]
 SAMPLE: Final = ROOT / "tests/cases/mais/policy.json"
@@ -64,7 +64,7 @@ def test_the_answer_has_the_form_that_others_rely_on(tmp_path: Path) -> None:
     """Valid or not, and of each problem six things."""
     document = changed(a_document(), {"flows[0].items[0].path": "ethnicity"})
     file = written(tmp_path, "a.json", document)
-    done = concordat("agreement", "validate", file, "--json")
+    done = concordat_here("agreement", "validate", file, "--json")
     found = json.loads(done.stdout)
     assert (done.returncode, set(found), found["valid"]) == (1, {"valid", "problems"}, False)
     assert {frozenset(problem) for problem in found["problems"]} == {frozenset(PROBLEM)}
@@ -77,7 +77,7 @@ def test_a_problem_of_law_is_printed_with_line_rule_reason_and_remedy(tmp_path: 
     file.write_text(
         json.dumps(changed(a_document(), {"flows[0].items[0].path": "ethnicity"}), indent=1)
     )
-    done = concordat("agreement", "validate", file)
+    done = concordat_here("agreement", "validate", file)
     assert done.returncode == 1
     assert "line " in done.stdout
     assert "[special-category]" in done.stdout
@@ -93,7 +93,7 @@ def test_files_that_clash_are_told_together(tmp_path: Path) -> None:
     two = a_document(id=f"{uri}/b", supersedes={"uri": uri, "version": 1})
     other = a_document(title="Another text")
     files = [written(tmp_path, f"{n}.json", text) for n, text in enumerate((one, two, other))]
-    done = concordat("agreement", "validate", *files, "--json")
+    done = concordat_here("agreement", "validate", *files, "--json")
     found = {
         Path(one["file"]).name: {problem["code"] for problem in one["problems"]}
         for one in json.loads(done.stdout)["files"]
@@ -106,10 +106,10 @@ def test_files_that_clash_are_told_together(tmp_path: Path) -> None:
 def test_the_sample_policy_goes_in_and_out_as_it_was(tmp_path: Path) -> None:
     """Import makes a draft; exporting it again loses nothing."""
     draft, out = tmp_path / "draft.json", tmp_path / "policy.json"
-    imported = answer("agreement", "import", SAMPLE, "--format", "mais", "--out", draft)
+    imported = answer_here("agreement", "import", SAMPLE, "--format", "mais", "--out", draft)
     assert (imported["lost"], imported["valid"]) == ([], False)
     assert {frozenset(problem) for problem in imported["problems"]} == {frozenset(PROBLEM)}
-    exported = answer("agreement", "export", draft, "--format", "mais", "--out", out)
+    exported = answer_here("agreement", "export", draft, "--format", "mais", "--out", out)
     assert (exported["lost"], exported["problems"]) == ([], [])
     assert json.loads(out.read_text("utf-8")) == json.loads(SAMPLE.read_text("utf-8"))
 
@@ -117,9 +117,9 @@ def test_the_sample_policy_goes_in_and_out_as_it_was(tmp_path: Path) -> None:
 def test_an_agreement_goes_out_in_each_form_with_what_is_lost_on_stderr(tmp_path: Path) -> None:
     """Nothing is dropped silently."""
     file = ROOT / "broker/demo/agreements/hospital-discharge.yaml"
-    for form in ("mais", "cedar"):
+    for form in ("mais", "odrl", "cedar"):
         out = tmp_path / form
-        done = concordat("agreement", "export", file, "--format", form, "--out", out)
+        done = concordat_here("agreement", "export", file, "--format", form, "--out", out)
         assert done.returncode == 0
         assert "lost: flows" in done.stderr
         assert out.stat().st_size > 100
@@ -129,8 +129,8 @@ def test_an_odrl_policy_makes_a_draft(tmp_path: Path) -> None:
     """What is still to be filled in is told with its line in the draft."""
     file = ROOT / "broker/demo/agreements/missing-pupils.yaml"
     policy, draft = tmp_path / "policy.jsonld", tmp_path / "draft.yaml"
-    answer("agreement", "export", file, "--format", "odrl", "--out", policy)
-    done = concordat("agreement", "import", policy, "--format", "odrl", "--out", draft)
+    answer_here("agreement", "export", file, "--format", "odrl", "--out", policy)
+    done = concordat_here("agreement", "import", policy, "--format", "odrl", "--out", draft)
     assert done.returncode == 0
     assert "expected the field `legal`" in done.stdout
     assert "still to be filled in" in done.stdout
@@ -144,7 +144,7 @@ def test_a_file_of_another_kind_is_refused_and_nothing_is_written(
     """Exit status 1, a sentence, and no half a draft."""
     out = tmp_path / "draft.yaml"
     file = written(tmp_path, "other.json", {"colour": "blue"})
-    done = concordat("agreement", "import", file, "--format", form, "--out", out)
+    done = concordat_here("agreement", "import", file, "--format", form, "--out", out)
     assert done.returncode == 1
     assert "not-a-policy" in done.stderr
     assert not out.exists()
@@ -154,7 +154,7 @@ def test_a_draft_that_is_no_agreement_yet_has_no_cedar(tmp_path: Path) -> None:
     """Policies that decide are made of an agreement, not of half of one."""
     out = tmp_path / "policy.cedar"
     file = written(tmp_path, "draft.json", {"format": 1, "title": "A draft"})
-    done = concordat("agreement", "export", file, "--format", "cedar", "--out", out)
+    done = concordat_here("agreement", "export", file, "--format", "cedar", "--out", out)
     assert done.returncode == 1
     assert "missing-field" in done.stderr
     assert not out.exists()
@@ -162,7 +162,7 @@ def test_a_draft_that_is_no_agreement_yet_has_no_cedar(tmp_path: Path) -> None:
 
 def test_the_published_schema_and_rules_are_printed() -> None:
     """For editors, and for officers who look up a code."""
-    schema = json.loads(concordat("agreement", "schema").stdout)
+    schema = json.loads(concordat_here("agreement", "schema").stdout)
     assert schema["$id"] == "urn:concordat:agreement:1"
-    rules = answer("agreement", "rules")["rules"]
+    rules = answer_here("agreement", "rules")["rules"]
     assert {"code", "title", "source", "severity", "stops_flow"} == set(rules[0])
