@@ -5,19 +5,19 @@ before there is anything else.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from agreements.law import validate
 from agreements.model import Agreement
-from agreements.problems import Problem, nearest
-from agreements.reading import read_with_source
-from agreements.templates.filling import BindingsInvalid, bind
-from agreements.templates.library import shipped_templates
+from agreements.problems import AgreementInvalid, Problem, nearest
+from agreements.reading import from_document
+from agreements.templates.filling import BindingsInvalid, adopt, bind
+from agreements.templates.library import shipped_names, shipped_template, shipped_templates
 from agreements.templates.life import Standing, TemplateState
 from agreements.templates.model import LICENCE_TEXT, Bound, Template
-from agreements.templates.reading import read_bindings, read_template
+from agreements.templates.reading import parse_template, read_bindings
 from agreements.templates.writing import agreement_text
 from broker.settings import FILE_NAME
 from schemas.catalogue import shipped
@@ -25,6 +25,7 @@ from schemas.errors import RejectedInput
 
 if TYPE_CHECKING:
     from broker.scheme import SchemeFolder
+    from broker.storage import Document
 
 SHIPPED: Final = "shipped"
 """The state of a template of the product: nobody in the scheme has assured it."""
@@ -118,7 +119,12 @@ class TemplateShelf:
 
     def versions(self, name: str) -> list[Entry]:
         """Return the versions of a template, by its name or address, oldest first."""
-        return [e for e in self.entries() if name in (e.template.name, e.template.uri)]
+        last = name.rpartition(":")[2]
+        product = [Entry(shipped_template(last))] if last in shipped_names() else []
+        found = (
+            e for e in [*product, *self._registered()] if name in (e.template.name, e.template.uri)
+        )
+        return sorted(found, key=lambda e: e.template.version)
 
     def to_adopt(self, name: str, version: int | None = None) -> Entry:
         """Return a version that may be adopted; raises UnknownTemplate."""
@@ -137,29 +143,33 @@ class TemplateShelf:
             return []
         store = self.scheme.store
         comments = store.list(COMMENT)
-        entries = []
-        for document in store.list(TEMPLATE):
-            about = (document.id, document.version)
-            said = (c.body for c in comments if (c.body["uri"], c.body["version"]) == about)
-            entry = entry_of(document.body, document.revision)
-            entries.append(replace(entry, comments=tuple(said)))
-        return entries
+        return [_entry(document, comments) for document in store.list(TEMPLATE)]
 
     def _meant(self, name: str) -> str:
-        known = list(dict.fromkeys(entry.template.name for entry in self.entries()))
+        registered = (entry.template.name for entry in self._registered())
+        known = list(dict.fromkeys([*shipped_names(), *registered]))
         meant = nearest(name, known)
         return f"did you mean `{meant}`?" if meant else f"there are: {', '.join(known)}"
 
 
-def entry_of(body: Mapping[str, Any], revision: int) -> Entry:
-    """Return the entry that the register keeps as ``body``."""
-    template = read_template(body["text"], name="the register", catalogue=shipped())
-    return Entry(template, Standing.from_json(body["life"]), revision)
+def _entry(document: "Document", comments: "Sequence[Document]") -> Entry:
+    about = {"uri": document.id, "version": document.version}
+    name = f"template {document.id} version {document.version} in the register"
+    try:
+        template = parse_template(document.body["text"], name=name)
+        standing = Standing.from_json(document.body["life"])
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise UnknownTemplate(f"{name} cannot be read; restore the register") from None
+    said = sorted(
+        (c.body for c in comments if about.items() <= c.body.items()),
+        key=lambda body: str(body.get("number")).zfill(9),
+    )
+    return Entry(template, standing, document.revision, tuple(said))
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A local agreement made of a template; ``problems`` are warnings, and errors of the law."""
+    """A local agreement made of a template; ``problems`` are warnings."""
 
     agreement: Agreement
     text: str
@@ -172,7 +182,7 @@ class Adoption:
             "adopted": True,
             "agreement": self.agreement.id,
             "version": self.agreement.version,
-            "valid": all(problem.severity != "error" for problem in self.problems),
+            "valid": True,
             "problems": [problem.to_json() for problem in self.problems],
             "bindings": {n: v if isinstance(v, str) else list(v) for n, v in self.values.items()},
         }
@@ -181,20 +191,23 @@ class Adoption:
 def adopted(template: Template, options: Sequence[str], file: Path | None) -> Adoption:
     """Make an agreement of a template; options are ``place=value`` and go before the file.
 
-    Raises AgreementInvalid (BindingsInvalid: a place has no fitting value).
+    Raises AgreementInvalid: a place has no fitting value (BindingsInvalid), or the values
+    do not go together, such as an end before the start.
     """
     given: dict[str, str | list[str]] = {}
     source = None
-    name = "the bindings"
+    name = "the list of bindings"
     if file is not None:
         name = str(file)
         given, source = read_bindings(file.read_bytes(), name=name)
     given |= of_options(template, options)
     values = bind(template, given, name=name, source=source)
-    text = agreement_text(template, values)
-    agreement, placed = read_with_source(text, name="the agreement")
-    problems = tuple(validate(agreement, shipped(), placed))
-    return Adoption(agreement, text, values, problems)
+    made = "the agreement that these values make"
+    agreement = from_document(adopt(template, values), name=made)
+    problems = tuple(validate(agreement, shipped()))
+    if any(problem.severity == "error" for problem in problems):
+        raise AgreementInvalid(made, problems)
+    return Adoption(agreement, agreement_text(template, values), values, problems)
 
 
 def of_options(template: Template, options: Sequence[str]) -> dict[str, str | list[str]]:

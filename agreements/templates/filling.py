@@ -115,7 +115,7 @@ def bind(
     template: Template,
     given: Mapping[str, str | Sequence[str]],
     *,
-    name: str = "the bindings",
+    name: str = "the list of bindings",
     source: Source | None = None,
 ) -> dict[str, Bound]:
     """Return a value for every place; raises BindingsInvalid with every problem.

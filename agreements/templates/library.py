@@ -3,26 +3,31 @@
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from types import MappingProxyType
+from typing import Final
 
 from agreements.templates.model import Template
-from agreements.templates.reading import read_template
-from schemas.catalogue import shipped
+from agreements.templates.reading import parse_template
+
+_END: Final = ".yaml"
 
 
 @cache
+def shipped_names() -> tuple[str, ...]:
+    """Return the names of the templates; a file is named for its template."""
+    files = (resources.files("agreements.templates") / "national").iterdir()
+    return tuple(sorted(f.name[: -len(_END)] for f in files if f.name.endswith(_END)))
+
+
+@cache
+def shipped_template(name: str) -> Template:
+    """Return a template; raises FileNotFoundError for a name that is not among them."""
+    file = resources.files("agreements.templates") / "national" / f"{name}{_END}"
+    return parse_template(file.read_text("utf-8"), name=file.name)
+
+
 def shipped_templates() -> Mapping[str, Template]:
     """Return the templates by name."""
-    folder = resources.files("agreements.templates") / "national"
-    files = sorted(
-        (entry for entry in folder.iterdir() if entry.name.endswith(".yaml")),
-        key=lambda entry: entry.name,
-    )
-    read = (
-        read_template(entry.read_text("utf-8"), name=entry.name, catalogue=shipped())
-        for entry in files
-    )
-    return MappingProxyType({template.name: template for template in read})
+    return {name: shipped_template(name) for name in shipped_names()}
 
 
 def library_table() -> str:

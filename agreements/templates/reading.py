@@ -40,6 +40,23 @@ def read_template(text: str | bytes, *, name: str, catalogue: Catalogue) -> Temp
 
     ``name`` names it in errors.
     """
+    template, source = _parsed(text, name)
+    problems = [_located(problem, source) for problem in _problems(template, catalogue)]
+    if problems:
+        raise TemplateInvalid(name, problems)
+    return template
+
+
+def parse_template(text: str, *, name: str) -> Template:
+    """Return a template that was read before: its places and law are not looked at again.
+
+    What is lawful may change; a template that was published can still be looked at.
+    Raises AgreementInvalid when it has not the form of a template.
+    """
+    return _parsed(text, name)[0]
+
+
+def _parsed(text: str | bytes, name: str) -> tuple[Template, Source]:
     source = read_source(text, name=name)
     try:
         document = TemplateDocument.model_validate(source.data, by_alias=True, by_name=False)
@@ -48,11 +65,7 @@ def read_template(text: str | bytes, *, name: str, catalogue: Catalogue) -> Temp
         raise TemplateInvalid(name, found) from None
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
-    template = Template(document, text)
-    problems = [_located(problem, source) for problem in _problems(template, catalogue)]
-    if problems:
-        raise TemplateInvalid(name, problems)
-    return template
+    return Template(document, text), source
 
 
 def is_template(data: Any) -> bool:

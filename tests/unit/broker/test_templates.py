@@ -18,6 +18,7 @@ from broker.template_diff import diff_of
 from broker.template_drafts import UnfitProposal, draft_of
 from broker.template_life import UnfitWords, Words, adopters, comment, move, propose
 from broker.templates import Entry, TemplateShelf, UnknownTemplate, adopted
+from schemas.errors import RejectedInput
 
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AUTHOR, READER = "A. Author, IG lead, Anytown", "R. Reader, IG lead, Othertown"
@@ -217,6 +218,24 @@ def test_bindings_come_from_a_file_and_from_options(tmp_path: Path) -> None:
         adopted(a_template(), ["council=a-b", "council=c-d"], file)
     with pytest.raises(AgreementInvalid, match="place=value"):
         adopted(a_template(), ["council"], file)
+
+
+def test_values_that_do_not_go_together_are_refused() -> None:
+    """An agreement with an error is not made: two parties of one name, an end before its start."""
+    given = [f"{name}={value}" for name, value in VALUES.items() if isinstance(value, str)]
+    with pytest.raises(AgreementInvalid, match="is already"):
+        adopted(a_template(), [*given, "trusts=oldtown-council"], None)
+
+
+@pytest.mark.parametrize("body", [{}, {"text": 1}, {"text": "a: b", "life": {}}, {"text": "x"}])
+def test_a_register_that_was_tampered_with_is_told_and_not_believed(
+    scheme: SchemeFolder, body: dict[str, Any]
+) -> None:
+    """In a sentence that names the document."""
+    with scheme.store.transaction(by="nobody") as transaction:
+        transaction.put("template", "urn:x:y", 1, body, expected_revision=0)
+    with pytest.raises(RejectedInput, match="urn:x:y version 1 in the register"):
+        TemplateShelf(scheme).entries()
 
 
 def test_a_wrong_line_of_a_bindings_file_is_named(tmp_path: Path) -> None:
