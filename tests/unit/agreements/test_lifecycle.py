@@ -469,6 +469,19 @@ def test_a_review_done_early_leaves_the_date_in_the_text() -> None:
     assert found.date().isoformat() == "2027-01-01"
 
 
+def test_of_several_reviews_the_last_sets_the_date() -> None:
+    """And ends what was opened before it, in whatever order they came."""
+    life = Life(a_text()).accept()
+    for days, due in ((2, "2027-02-01"), (5, "2026-12-01")):
+        life.say(HEALTH, "reviewed", at=NOON - days * DAY, review_by=due)
+    life.say(COUNCIL, "review", at=NOON - 3 * DAY)
+    status = life.status()
+    assert status.state is State.IN_FORCE
+    assert status.to_json()["review"] == {"due_at": "2027-02-01T00:00:00Z", "is_open": False}
+    before = life.status(at=NOON - 3 * DAY)
+    assert before.to_json()["review"] == {"due_at": "2026-12-01T00:00:00Z", "is_open": True}
+
+
 def test_an_assurance_that_lapses_is_told_thirty_days_before() -> None:
     """While it can still be renewed; a renewal that follows at once counts."""
 
@@ -502,7 +515,9 @@ def test_an_end_that_is_near_is_told() -> None:
     other = Life(a_text()).accept()
     other.say(HEALTH, "revoke", effective_at=NOON + DAY)
     assert codes(other.status()) == ["revoked-from"]
+    assert other.status().state is State.IN_FORCE
     assert codes(other.status(at=NOON + DAY)) == []
+    assert other.status(at=NOON + DAY).state is State.TERMINATED
 
 
 def test_a_version_that_is_not_there_has_no_status() -> None:

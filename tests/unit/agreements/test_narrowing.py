@@ -85,6 +85,18 @@ def test_what_one_has_taken_away_the_other_cannot_bring_back() -> None:
     assert shared(world) == ("childId", "decom")
 
 
+def test_a_narrowing_is_of_what_runs_and_not_of_what_is_over() -> None:
+    """What an earlier version shared no longer matters."""
+    world = a_world(a_text(1, "childId", "decom"))
+    started = {"starts_at": "2026-05-20", "ends_at": "2028-04-01"}
+    second = a_text(2, "childId", "rne", effective=started)
+    third = a_text(3, "rne", effective=started)
+    world.agree(second)
+    world.agreement(third)
+    world.sign(third, COUNCIL, at=NOON - timedelta(days=2))
+    assert shared(world) == ("rne",)
+
+
 @pytest.mark.parametrize("signer", [None, HEALTH])
 def test_another_text_under_the_number_does_not_hide_a_narrowing(signer: str | None) -> None:
     """Whoever may write to the topic, or the other party, cannot undo it so."""
