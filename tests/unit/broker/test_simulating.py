@@ -26,6 +26,7 @@ from broker.periods import Period
 from broker.routing import DECISIONS, EVENTS, QUARANTINE
 from broker.subjects import Subjects
 from connectors.streams import Outgoing, open_streams
+from connectors.streams.partitioning import key_hash
 from schemas.keys import Suite
 
 NOW = int(time.time() * 1000)
@@ -121,6 +122,22 @@ async def test_an_objection_counts_from_when_it_was_known(past: Past) -> None:
     flow = (await past.simulate(a_draft())).gains.flows[FLOW]
     assert (flow.permitted, flow.would_permit) == (1, 1)
     assert [reason for reason, _ in flow.refused] == ["objection"]
+
+
+async def test_what_was_known_is_right_whichever_partition_is_read_first(past: Past) -> None:
+    """Partitions are read one after another, so time goes back between them."""
+    keys = sorted((b"%016d" % n for n in range(2, 9)), key=lambda key: key_hash(key) % 2)
+    for at_ms, key in ((NOW, keys[-1]), (NOW + 1, keys[0])):
+        await past.happen({"key": key, "nhsNumber": "9434765919"}, at_ms=at_ms)
+        blind = Subjects(broker_keys().derive("audit")).blind
+        past.documents.objection(
+            "objection-1", subject=blind("nhs-number", "9434765919", publisher=COUNCIL).hex()
+        )
+    found = [(one.partition, one.rules) async for one in decided(past.streams, Period())]
+    assert [partition for partition, _ in found] == [0, 1]
+    assert found[0][1] > found[1][1]
+    flow = (await past.simulate(a_draft())).gains.flows[FLOW]
+    assert (flow.permitted, flow.would_permit, flow.lost.events) == (1, 1, 0)
 
 
 async def test_keys_and_purposes_are_those_of_then(past: Past) -> None:

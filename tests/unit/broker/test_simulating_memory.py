@@ -1,0 +1,74 @@
+"""What a simulation keeps of the events that it went through is bounded."""
+
+import time
+import tracemalloc
+from itertools import product
+from pathlib import Path
+
+import pytest
+from deciding_world import HEALTH, a_flow
+from simulating_world import Past, a_draft, a_text
+
+from agreements import gains
+from broker import past as reading
+from broker.past import DecisionReader
+from broker.recording import read_decision
+from broker.routing import DECISIONS
+from connectors.streams import open_streams
+
+OPTIONAL = ("nhsNumber", "upn", "sex", "homePostcode", "placementPostcode")
+NOW = int(time.time() * 1000)
+KEPT = 4
+
+
+def wide() -> dict[str, object]:
+    """Build a flow that withholds another set of items from each event."""
+    items = [{"path": path, "justification": "A test's."} for path in ("childId", *OPTIONAL)]
+    return a_flow(items=items)
+
+
+async def test_more_kinds_of_events_than_places_are_counted_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hostile publisher can make every event another kind; none is lost, few are kept."""
+    monkeypatch.setattr(gains, "_KEPT_KINDS", KEPT)
+    monkeypatch.setattr(reading, "_KEPT_PARTS", KEPT)
+    patterns = [
+        {path: None for path, is_absent in zip(OPTIONAL, absent, strict=True) if is_absent}
+        for absent in product((False, True), repeat=len(OPTIONAL))
+    ]
+    async with open_streams(f"sqlite:{tmp_path / 'streams.db'}") as streams:
+        past = Past(streams)
+        past.documents.agree(a_text(wide(), version=2))
+        await past.begin()
+        made = await past.happen(*patterns, *patterns, at_ms=NOW)
+        found = (await past.simulate(a_draft(wide(), version=3))).gains
+        flow = found.flows["placement", HEALTH]
+        assert (flow.permitted, flow.would_permit, flow.gained.events) == (64, 64, 0)
+        assert flow.items["upn"].withheld == {"absent": 32}
+        assert not found._alike
+        reader = DecisionReader()
+        values = [record.value or b"" async for record in streams.read(DECISIONS)]
+        told = [reader.read(value).candidates[0].withheld for value in values]
+        slow = [read_decision(value)["candidates"][0]["withheld"] for value in values]
+        assert list(map(dict, told)) == slow
+        assert {len(known) for known in reader._known.values()} == {KEPT}
+    assert len(made) == 64
+
+
+async def test_what_is_in_memory_is_pages_of_records_and_not_the_backlog(tmp_path: Path) -> None:
+    """Less than half of what lies there, at any moment."""
+    async with open_streams(f"sqlite:{tmp_path / 'streams.db'}") as streams:
+        past = Past(streams, partitions=1)
+        await past.begin()
+        await past.happen(*[{"sex": str(number % 2)} for number in range(3000)], at_ms=NOW)
+        backlog = 0
+        for topic in (past.topic, DECISIONS):
+            async for record in streams.read(topic):
+                backlog += len(record.value or b"")
+        tracemalloc.start()
+        found = await past.simulate(a_draft(version=2))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found.gains.events == 3000
+        assert peak < backlog / 2
