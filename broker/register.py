@@ -235,7 +235,7 @@ async def open_register(scheme: SchemeFolder, streams: Streams | None) -> Regist
 
 
 def _state(scheme: SchemeFolder, records: Iterable[Record]) -> ControlState:
-    state = scheme.control()
+    state = scheme.control(is_routing=False)
     for record in records:
         state.apply(record.key, record.value, record.offset)
     return state

@@ -150,13 +150,19 @@ class SchemeFolder:
             mechanism=kafka.mechanism,
         )
 
-    def control(self) -> ControlState:
-        """Return an empty state of ``control`` that checks and compiles with this scheme's keys."""
+    def control(self, *, is_routing: bool = True) -> ControlState:
+        """Return an empty state of ``control`` that checks and compiles with this scheme's keys.
+
+        Who does not route needs none of the broker's keys: its rules cut no view.
+        """
+        keys = self.broker_keys if is_routing else None
         return ControlState(
             Compiler(
                 self.catalogue,
                 scheme_key=self.scheme_key,
-                pseudonym_key=lambda recipient: self.broker_keys.derive("pseudonym", recipient),
+                pseudonym_key=lambda recipient: (
+                    bytes(32) if keys is None else keys.derive("pseudonym", recipient)
+                ),
             )
         )
 

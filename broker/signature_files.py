@@ -9,9 +9,9 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from agreements.model import Agreement
 from agreements.signatures import Statement
@@ -37,7 +37,7 @@ class SignatureFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[1]
+    format: Annotated[int, Field(ge=1, le=1)]  # a Literal takes `true` for 1
     agreement: str
     version: int
     sha256: str

@@ -10,6 +10,7 @@ from services.kafka import find_kafka
 from services.local_kafka import LocalKafka, Unavailable
 from services.postgres import Postgres, find_postgres
 
+from broker import keystore
 from connectors.streams import Streams, open_streams
 
 # How long an example takes says more of what else the machine does than of the code.
@@ -34,6 +35,12 @@ def kafka_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"kafka://{kafka.address}"
     finally:
         kafka.close()
+
+
+@pytest.fixture
+def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let key files open fast that are made in this test: how slow they are is not its subject."""
+    monkeypatch.setattr(keystore, "_ITERATIONS", 1000)
 
 
 @pytest.fixture
