@@ -130,11 +130,13 @@ def _supersedes(agreement: Agreement) -> Iterator[Finding]:
 )
 def _duty_holders(agreement: Agreement) -> Iterator[Finding]:
     known = [party.id for party in agreement.parties]
-    named = [(f"retention[{n}].party", kept.party) for n, kept in enumerate(agreement.retention)]
-    named.append(("rights.sar_lead", agreement.rights.sar_lead or known[0]))
-    named.append(("breach.ico_lead", agreement.breach.ico_lead or known[0]))
+    named = [
+        ("rights.sar_lead", agreement.rights.sar_lead),
+        ("breach.ico_lead", agreement.breach.ico_lead),
+        *((f"retention[{n}].party", kept.party) for n, kept in enumerate(agreement.retention)),
+    ]
     for path, party in named:
-        if party not in known:
+        if party is not None and party not in known:
             yield Finding(path, f"`{party}` is not a party of the agreement", _meant(party, known))
 
 

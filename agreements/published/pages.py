@@ -1,9 +1,9 @@
-"""The page that lists the legal rules, for information governance officers (Markdown)."""
+"""The pages that list the legal rules and the codes, for information governance officers."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from agreements.codes import all_lists
+from agreements.codes import Code, CodeList, all_lists
 from agreements.law import GROUPS, RULES, Rule
 
 _HEAD: Final = """\
@@ -20,22 +20,48 @@ what is missing, contradictory, or not in force.
 """
 
 
+_CODES_HEAD: Final = """\
+# The codes that agreements use
+<!-- Generated from the lists: concordat agreement codes > docs/using/codes.md -->
+Each list is data (`agreements/codes/`) with its source. A code is in force from its first date \
+(inclusive) until its last (exclusive); `concordat agreement validate` tells of a code that an \
+agreement relies on outside that time. No date means that none is on record here, not that the \
+code was always in force. A code is never removed or given another meaning: a signed agreement \
+may hold it.
+"""
+
+
+def codes_page() -> str:
+    """Return the page of codes (Markdown)."""
+    lines = [_CODES_HEAD]
+    for codes in all_lists():
+        lines += [f"## {codes.title}", f"List `{codes.name}`. Source: <{codes.source}>", ""]
+        lines += ["| code | meaning | in force |", "|---|---|---|"]
+        lines += [*(_code(codes, codes[code]) for code in codes), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _code(codes: CodeList, code: Code) -> str:
+    title = code.title if code.source == codes.source else f"[{code.title}]({code.source})"
+    note = f". {code.more['note']}" if "note" in code.more else ""
+    name = code.code.removeprefix("https://www.legislation.gov.uk/")
+    return f"| `{name}` | {title}{note} | {_time(code)} |"
+
+
+def _time(code: Code) -> str:
+    begins = f"from {code.in_force_from}" if code.in_force_from else ""
+    ends = f"until {code.in_force_until}" if code.in_force_until else ""
+    return " ".join(filter(None, (begins, ends)))
+
+
 def rules_page() -> str:
-    """Return the page."""
+    """Return the page of rules (Markdown)."""
     stopping = sum(rule.legal for rule in RULES)
     lines = [_HEAD, f"{len(RULES)} rules, {stopping} of which stop a flow.\n"]
     for title, rules in GROUPS.items():
         lines += [f"## {title}", "| code | rule | when broken | source |", "|---|---|---|---|"]
         lines += [*_rows(rules), ""]
-    lines += ["## Code lists", "| list | codes | source |", "|---|---|---|"]
-    lines += [
-        f"| {codes.title} (`{codes.name}`) | {len(codes)} | <{codes.source}> |"
-        for codes in all_lists()
-    ]
-    lines.append(
-        "\nEach code has a title and a source, and where they are known the dates between which "
-        "it is in force. A code is never removed: a signed agreement may hold it."
-    )
+    lines.append("The codes that agreements use are on [a page of their own](codes.md).")
     return "\n".join(lines) + "\n"
 
 

@@ -61,6 +61,14 @@ def schema() -> None:
     typer.echo(schema_text(), nl=False)
 
 
+@agreement_app.command("codes")
+def codes() -> None:
+    """Print the codes that agreements use, with their sources and when they are in force."""
+    from agreements.published.pages import codes_page
+
+    typer.echo(codes_page(), nl=False)
+
+
 @agreement_app.command("rules")
 def rules(
     as_json: Json = False,

@@ -19,6 +19,23 @@ def test_every_code_has_a_title_and_a_source(codes: CodeList) -> None:
         assert entry.source.startswith("https://")
 
 
+@pytest.mark.parametrize(
+    "name", ["article-6", "article-9", "article-10", "annex-1", "schedule-1", "schedule-8"]
+)
+def test_every_code_of_data_protection_law_has_its_commencement(name: str) -> None:
+    """Whether it could be relied on that day can be told for each."""
+    codes = code_list(name)
+    assert all(codes[code].in_force_from is not None for code in codes)
+
+
+@pytest.mark.parametrize("codes", all_lists(), ids=lambda codes: codes.name)
+def test_a_code_is_in_force_for_a_time_that_is_not_empty(codes: CodeList) -> None:
+    """From inclusive, until exclusive."""
+    for code in codes:
+        begins, ends = codes[code].in_force_from, codes[code].in_force_until
+        assert begins is None or ends is None or begins < ends
+
+
 def test_schedule_1_has_its_conditions_in_three_parts() -> None:
     """Paragraph 5 is about policy documents and is no condition."""
     paragraphs = code_list("schedule-1")

@@ -12,12 +12,15 @@ from pydantic import BaseModel
 from agreements.duties import Part
 from agreements.law import RULES
 from agreements.published.fields import FIELDS
-from agreements.published.pages import rules_page
+from agreements.published.pages import codes_page, rules_page
 from agreements.published.schema import json_schema, schema_text
 from agreements.source import read_source
+from agreements.templates.filling import adopt, bind
+from agreements.templates.library import shipped_templates
 from broker.demo.agreements import texts
 
 ROOT: Final = Path(__file__).parents[3]
+TEMPLATES: Final = shipped_templates()
 TEXTS: Final = {
     **texts(),
     "tour": (ROOT / "docs/using/tour/placements.yaml").read_text("utf-8"),
@@ -67,6 +70,14 @@ def test_every_shipped_agreement_keeps_to_the_schema(name: str) -> None:
     ] == []
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_an_agreement_that_adopts_a_national_template_keeps_to_the_schema(name: str) -> None:
+    """Nor with what our templates make."""
+    template = TEMPLATES[name]
+    document = adopt(template, bind(template, template.examples))
+    assert not list(Draft202012Validator(json_schema()).iter_errors(document))
+
+
 def test_an_agreement_with_every_field_keeps_to_the_schema() -> None:
     """The schema knows the whole of the model."""
     Draft202012Validator(json_schema()).validate(a_whole_document())
@@ -84,3 +95,8 @@ def test_the_page_of_rules_has_every_rule_with_its_source() -> None:
         assert f"`{rule.code}`" in page
         assert rule.title in page
         assert rule.source in page
+
+
+def test_the_page_of_codes_in_the_repository_is_the_generated_one() -> None:
+    """To write it again: concordat agreement codes > docs/using/codes.md."""
+    assert (ROOT / "docs/using/codes.md").read_text("utf-8") == codes_page()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agreements.values import Day, Moment, is_day, to_duration
+from agreements.values import Day, Moment, end_of, is_day, to_duration
 
 MOMENTS: TypeAdapter[datetime] = TypeAdapter(Moment)
 DAYS: TypeAdapter[date] = TypeAdapter(Day)
@@ -102,3 +102,36 @@ def test_a_moment_is_not_a_day() -> None:
     assert DAYS.validate_python(date(2026, 4, 1)) == date(2026, 4, 1)
     with pytest.raises(ValidationError):
         DAYS.validate_python(datetime(2026, 4, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("start", "period", "end"),
+    [
+        ("2026-04-01", "P1Y", "2027-04-01"),
+        ("2026-04-01", "P18M", "2027-10-01"),
+        ("2026-01-31", "P1M", "2026-02-28"),
+        ("2024-02-29", "P1Y", "2025-02-28"),
+        ("2024-02-29", "P4Y", "2028-02-29"),
+        ("2026-12-31", "P2M", "2027-02-28"),
+        ("2026-04-01", "P1W2D", "2026-04-10"),
+        ("2026-04-01", "P1Y1M1W1D", "2027-05-09"),
+    ],
+)
+def test_a_calendar_duration_ends_on_a_day_of_the_calendar(
+    start: str, period: str, end: str
+) -> None:
+    """A day that its month does not have is that month's last."""
+    assert end_of(period, datetime.fromisoformat(start)) == datetime.fromisoformat(end)
+
+
+@pytest.mark.parametrize("period", ["P9999Y", "P8000Y", "P7973Y12M", "P7973Y11M9999W"])
+def test_a_calendar_duration_beyond_the_calendar_has_no_end(period: str) -> None:
+    """Nobody will be there to review it."""
+    assert end_of(period, datetime(2026, 1, 31, tzinfo=UTC)) is None
+
+
+@pytest.mark.parametrize("text", ["", "P", "P2", "PT4H", "P1D1W"])
+def test_what_is_not_a_calendar_duration_has_no_end(text: str) -> None:
+    """Years, then months, then weeks, then days."""
+    with pytest.raises(ValueError, match="duration"):
+        end_of(text, datetime(2026, 1, 1, tzinfo=UTC))
