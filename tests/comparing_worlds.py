@@ -464,8 +464,8 @@ def lies(old: Document, new: Document) -> Iterator[str]:
         one, other = before.get(asked), after.get(asked)
         if grown := _grown(one, other):
             yield f"{asked}: {grown}, and nothing was said to widen"
-        if not narrows and _outcome(one) != _outcome(other):
-            yield f"{asked}: {_outcome(one)} became {_outcome(other)}, and only words changed"
+        if not narrows and outcome(one) != outcome(other):
+            yield f"{asked}: {outcome(one)} became {outcome(other)}, and only words changed"
 
 
 def _grown(old: Decision | None, new: Decision | None) -> str | None:
@@ -498,7 +498,8 @@ def _could_be_made(given: Any, had: Any) -> bool:
     return text.replace(" ", "").startswith(str(given).replace(" ", ""))
 
 
-def _outcome(decision: Decision | None) -> Any:
+def outcome(decision: Decision | None) -> Any:
+    """Return what a decision comes to, without naming the text that it rests on."""
     if isinstance(decision, Permit):
         return decision.framed, sorted(decision.items), sorted(decision.withheld)
     return None if decision is None else (type(decision).__name__, decision.reason)

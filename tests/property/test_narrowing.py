@@ -5,15 +5,26 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from comparing_worlds import BASES, CATALOGUE, Document, a_document_of, a_pair, decisions, lies
+from comparing_worlds import (
+    BASES,
+    CATALOGUE,
+    Document,
+    a_document_of,
+    a_pair,
+    decisions,
+    lies,
+    outcome,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agreements.canonical import digest
 from agreements.comparing import compare, conditions, flows, items, narrowing, only_narrows
 from agreements.comparing.terms import TERMS
 from agreements.comparing.weighing import REWORDS, Term
 from agreements.deciding import Permit
 from agreements.model import Effective, Flow, Part, SchemaRange
+from agreements.paper import to_markdown, write
 from agreements.reading import from_document
 
 PAIRS = st.builds(
@@ -42,6 +53,28 @@ def test_one_party_alone_never_puts_more_into_effect(pair: tuple[Document, Docum
             former = before.get(asked)
             assert isinstance(former, Permit)
             assert set(decision.items) <= set(former.items)
+
+
+@given(pair=PAIRS)
+@settings(max_examples=60, deadline=None)
+def test_two_agreements_that_read_the_same_decide_the_same(
+    pair: tuple[Document, Document],
+) -> None:
+    """Whatever is decided differently is written differently, apart from the fingerprint."""
+    outcomes = [
+        {asked: outcome(decision) for asked, decision in decisions(one).items()} for one in pair
+    ]
+    if outcomes[0] != outcomes[1]:
+        assert _read(pair[0]) != _read(pair[1])
+
+
+def _read(document: Document) -> str:
+    agreement = from_document(document | {"version": 1})
+    return (
+        to_markdown(write(agreement, CATALOGUE))
+        .replace(digest(agreement), "")
+        .rpartition("---\n\n")[0]
+    )
 
 
 def test_the_pairs_are_of_every_kind() -> None:
