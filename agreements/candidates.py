@@ -187,7 +187,8 @@ def views_of(agreement: Agreement, catalogue: "Catalogue") -> tuple[View, ...]:
 class Candidate:
     """One flow of one version of an agreement, from one publisher to one recipient.
 
-    ``unsigned`` names the parties of the two that have not accepted, ``revocations``
+    ``unsigned`` names the parties of the two that have not accepted, ``inherited`` that
+    which accepted what this version narrows and has said nothing of it, ``revocations``
     those that revoked and from when, ``inactive`` those that the scheme does not let take
     part; ``incomplete`` holds the codes of what the legal bases lack. ``superseded_from_us``
     is when a later version that both signed took over. ``starts_at_us`` and ``ends_at_us``
@@ -209,6 +210,7 @@ class Candidate:
     ends_at_us: int
     max_age_us: int
     unsigned: tuple[str, ...]
+    inherited: tuple[str, ...]
     revocations: tuple[tuple[str, int], ...]
     revoked_from_us: int
     suspensions: tuple[Suspended, ...]

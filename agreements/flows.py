@@ -113,6 +113,7 @@ class FlowCompiler:
                 ends_at_us=ends_at_us,
                 max_age_us=_max_age_us(flow),
                 unsigned=tuple(p for p, since in accepted.items() if since == NEVER_US),
+                inherited=tuple(p for p in pair if window.is_inherited(p)),
                 revocations=tuple(one for one in revoked if one[1] < NEVER_US),
                 revoked_from_us=min(since for _, since in revoked),
                 suspensions=suspensions,

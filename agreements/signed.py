@@ -194,16 +194,20 @@ class Window:
     def accepted_from_us(self, party: str) -> int:
         """Return when the party agreed to what runs here; `NEVER_US` when it does not."""
         own = self.version.accepted_from_us(party)
-        if not self._is_inherited(party) or (own < NEVER_US and self._is_base_revoked(party)):
+        if not self._may_inherit(party) or (own < NEVER_US and self._is_base_revoked(party)):
             return own
         # What is inherited was accepted before this takes over.
         inherited = max(base.accepted_from_us(party) for base in self.bases)
         return min(own, max(inherited, self.begins_us))
 
+    def is_inherited(self, party: str) -> bool:
+        """Whether the party agreed to the bases alone, which stands for this."""
+        return self._may_inherit(party) and self.version.accepted_from_us(party) == NEVER_US
+
     def revoked_from_us(self, party: str) -> int:
         """Return from when the party's revocation counts, or `NEVER_US`."""
         own = self.version.revoked_from_us(party)
-        if not self._is_inherited(party) or self.version.accepted_from_us(party) < NEVER_US:
+        if not self.is_inherited(party):
             return own
         return min(own, *(base.revoked_from_us(party) for base in self.bases))
 
@@ -221,7 +225,7 @@ class Window:
             min([to_us(text.effective.ends_at), *left]),
         )
 
-    def _is_inherited(self, party: str) -> bool:
+    def _may_inherit(self, party: str) -> bool:
         """Whether what the party said of the bases stands for what it has not said of this."""
         other = self.pair[self.pair[0] == party]
         return (

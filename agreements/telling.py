@@ -8,7 +8,7 @@ payload; conditions are shown as the agreement has them.
 from datetime import timedelta
 from typing import Any
 
-from agreements.candidates import NEVER_US, Candidate, from_us
+from agreements.candidates import NEVER_US, Candidate, from_us, midnight_us
 from agreements.opened import OpenedEvent
 
 Figures = dict[str, Any]
@@ -46,14 +46,17 @@ def tell_signed(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str
     figures: Figures = {
         "signed_from": since,
         "unsigned": list(candidate.unsigned),
+        "inherited": list(candidate.inherited),
         "sha256": candidate.sha256,
     }
     if candidate.unsigned:
         return f"not accepted by {' and '.join(candidate.unsigned)}", figures
     when = "" if at >= candidate.signed_from_us else ", which is later than the decision"
-    return f"both have accepted this text (SHA-256 {candidate.sha256[:12]}…) since {since}{when}", (
-        figures
-    )
+    text = f"this text (SHA-256 {candidate.sha256[:12]}…) since {since}{when}"
+    if candidate.inherited:
+        (other,) = candidate.inherited
+        return f"one has accepted {text}; it only narrows what {other} accepted before", figures
+    return f"both have accepted {text}", figures
 
 
 def tell_not_revoked(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
@@ -77,10 +80,19 @@ def tell_not_superseded(_event: OpenedEvent, candidate: Candidate, at: int) -> t
 
 
 def tell_in_force(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:
-    """Say from when until when the agreement runs."""
+    """Say from when until when the agreement runs for the two, and who joins or leaves."""
     starts, ends = rfc3339(candidate.starts_at_us), rfc3339(candidate.ends_at_us)
     figures: Figures = {"starts_at": starts, "ends_at": ends, "decided_at": rfc3339(at)}
-    return f"in force from {starts} until {ends}, decided at {rfc3339(at)}", figures
+    text = f"in force from {starts} until {ends}, decided at {rfc3339(at)}"
+    for role in candidate.agreement.parties:
+        if role.id in (candidate.publisher, candidate.recipient):
+            if role.joined_on is not None:
+                verb = "joined" if at >= midnight_us(role.joined_on) else "joins"
+                text += f"; {role.id} {verb} on {role.joined_on}"
+            if role.left_on is not None:
+                verb = "left" if at >= midnight_us(role.left_on) else "leaves"
+                text += f"; {role.id} {verb} on {role.left_on}"
+    return text, figures
 
 
 def tell_not_suspended(_event: OpenedEvent, candidate: Candidate, at: int) -> tuple[str, Figures]:

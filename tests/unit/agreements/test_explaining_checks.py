@@ -78,7 +78,12 @@ def test_every_check_of_a_permit_says_what_it_compared() -> None:
         f"flow placement of {AGREEMENT} version 1 takes {PLACEMENT} from {COUNCIL} to {HEALTH}"
     )
     since = "2026-05-02T12:00:00Z"
-    assert told["signed"].figures == {"signed_from": since, "unsigned": [], "sha256": sha256}
+    assert told["signed"].figures == {
+        "signed_from": since,
+        "unsigned": [],
+        "inherited": [],
+        "sha256": sha256,
+    }
     assert told["signed"].text == (
         f"both have accepted this text (SHA-256 {sha256[:12]}…) since {since}"
     )
@@ -128,6 +133,76 @@ def test_every_check_of_a_permit_says_what_it_compared() -> None:
         "required": [],
     }
     assert told["items"].text == "3 of 3 items are disclosed"
+
+
+def test_a_version_that_one_alone_signed_is_told_as_such() -> None:
+    """Nobody is said to have accepted what it has not."""
+    world = a_world()
+    narrower = an_agreement(a_flow(items=[{"path": "childId"}]), version=2)
+    world.agree(narrower, without=[HEALTH])
+    told = _told(world)["signed"]
+    assert told.text.startswith("one has accepted this text (SHA-256 ")
+    assert told.text.endswith(f"; it only narrows what {HEALTH} accepted before")
+    assert told.figures["inherited"] == [HEALTH]
+
+
+def test_suspensions_and_revocations_to_come_are_told() -> None:
+    """With who said so, and until when what comes is held."""
+    world = a_world()
+    name = world.sign(an_agreement(), HEALTH, type="suspend", at=NOON - timedelta(days=13))
+    told = _failed(world, "not-suspended")
+    assert told.text == f"suspended by {HEALTH}; events are held until 2026-06-02T12:00:00Z"
+    assert told.figures == {
+        "suspensions": [
+            {
+                "id": name,
+                "party": HEALTH,
+                "held_until": "2026-06-02T12:00:00Z",
+                "then": "review",
+            }
+        ]
+    }
+    late = _failed(world, "not-suspended", at=NOON + timedelta(days=1))
+    assert late.text.endswith(
+        "they were held until 2026-06-02T12:00:00Z, now the outcome is review"
+    )
+    world.sign(an_agreement(), COUNCIL, type="suspend", at=NOON - timedelta(days=12))
+    assert _failed(world, "not-suspended").text.startswith(f"suspended by {HEALTH} and {COUNCIL};")
+    assert _told(a_world())["not-suspended"].text == "no suspension stands"
+    coming = a_world()
+    coming.sign(an_agreement(), HEALTH, type="revoke", effective_at=NOON + timedelta(hours=1))
+    revoked = _told(coming)["not-revoked"]
+    assert revoked.text == f"{HEALTH} revokes it at 2026-06-01T13:00:00Z"
+    assert revoked.figures == {"revoked_by": []}
+
+
+def test_assurances_are_told_with_their_ends() -> None:
+    """Of each that the flow requires; one that is not held at the moment says so."""
+    world = a_world(an_agreement(a_flow(requires=["dspt", "iso-27001"])))
+    held = {"kind": "dspt", "valid_from": "2026-05-01", "valid_until": "2026-06-30"}
+    world.party(HEALTH, revision=2, assurances=[held])
+    told = _failed(world, "assurance")
+    assert told.text == (
+        f"{HEALTH}: dspt until 2026-07-01T00:00:00Z, iso-27001 is not held at this moment"
+    )
+    assert told.figures == {
+        "required": ["dspt", "iso-27001"],
+        "held_until": {"dspt": "2026-07-01T00:00:00Z", "iso-27001": None},
+    }
+    assert _told(a_world())["assurance"].text == "the flow requires no assurance"
+
+
+def test_who_joins_late_or_leaves_early_is_told() -> None:
+    """The bounds are those of the pair, and it is said whose they are."""
+    roles = [
+        {"id": COUNCIL, "role": "controller", "direction": "both", "left_on": "2027-01-01"},
+        {"id": HEALTH, "role": "controller", "direction": "both", "joined_on": "2026-05-01"},
+    ]
+    told = _told(a_world(an_agreement(parties=roles)))["in-force"]
+    assert told.text == (
+        "in force from 2026-05-01T00:00:00Z until 2027-01-01T00:00:00Z, decided at"
+        f" 2026-06-01T12:00:00Z; {COUNCIL} leaves on 2027-01-01; {HEALTH} joined on 2026-05-01"
+    )
 
 
 def _failed(world: World, code: str, **more: Any) -> CheckResult:
