@@ -93,10 +93,10 @@ def test_what_does_not_fit_what_is_on_record_is_refused(folder: Path, tmp_path: 
     out = tmp_path / "foreign.json"
     answer_here("agreement", "sign", TOUR, "--key", key, "--party", SCHOOL, "--out", out)
     assert "does not have" in refusal(folder, "submit", out)
-    late = ["suspend", ID, "--as", SCHOOL, "--reason", "Too early"]
-    assert "would have to be" in refusal(folder, *late)
+    early = ["review", ID, "--as", SCHOOL, "--reason", "Too early"]
+    assert "would have to be" in refusal(folder, *early)
     assert "no private keys" in refusal(folder, "accept", ID, "--as", "broker")
-    assert "expected a date, a time" in refusal(folder, *late, "--effective-at", "2027-01-01")
+    assert "expected a date, a time" in refusal(folder, *early, "--effective-at", "2027-01-01")
 
 
 def test_a_life_from_consultation_to_revocation(folder: Path) -> None:
