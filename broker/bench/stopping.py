@@ -55,7 +55,7 @@ _LONGEST_OF_SECONDS: Final = 45
 _PUBLISHED_PER_SECOND: Final = 20
 _QUIET_SECONDS: Final = 0.1
 """A delivery may be seen that much later than a decision that was committed after it."""
-_LONGEST_SECONDS: Final = 20.0
+_LONGEST_SECONDS: Final = 60.0
 _SIGNATORY: Final = Signatory(name="The SIRO", post="SIRO", capacity="SIRO")
 
 T = TypeVar("T")

@@ -40,6 +40,8 @@ from broker.recording import read_decision
 from broker.routing import DECISIONS, DELIVERIES, QUARANTINE
 from broker.scheme import SchemeFolder
 from broker.service import RouterService
+from broker.settlement import Settlement
+from broker.settling import Settler
 from broker.submitting import Saying, submit
 from broker.waiting import what_waits
 from connectors.prepared import PreparedEvent
@@ -204,6 +206,31 @@ def _routed(router: Any, batch: Batch, old: Any, town: Town) -> Any:
     at_ms = time.time_ns() // 1_000_000
     partitions = town.scheme.settings.partitions
     return router.route(batch, old.snapshot(), at_ms=at_ms, partitions=partitions).outgoing
+
+
+@EMBEDDED
+async def test_nothing_is_settled_while_the_rules_may_be_out_of_date(town: Town) -> None:
+    """A router that may have missed a second suspension does not release for the first."""
+    suspension = await town.say("suspend")
+    await town.publish(2)
+    await town.route()
+    await town.say("resume", lifts=suspension, held="release")
+    control = town.scheme.control()
+    await control.load(town.streams)
+    fresh = False
+    settlement = Settlement(
+        town.streams,
+        Settler(town.scheme.router(town.streams)),
+        control,
+        is_fresh=lambda: fresh,
+        tally=Counter(),
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+    await settlement.settle()
+    assert (await town.waits(), await town.count(DELIVERED)) == (2, 0)
+    fresh = True
+    await settlement.settle()
+    assert (await town.waits(), await town.count(DELIVERED)) == (0, 2)
 
 
 @EMBEDDED

@@ -175,6 +175,16 @@ def test_when_the_limit_passes_it_is_as_the_agreement_says(
     assert len(reviews(settled)) == (then == "review")
 
 
+def test_what_is_refused_today_is_not_put_before_a_person() -> None:
+    """The limit has passed and the agreement would have it reviewed, but it was revoked."""
+    story = Story()
+    copy = story.hold()
+    story.say("revoke", COUNCIL, at=NOON)
+    settled = story.settle(copy, at=LIMIT + DAY)
+    assert reviews(settled) == []
+    assert only(settled)["reason"] == "revoked"
+
+
 def test_what_still_has_to_wait_goes_back_as_it_was(story: Story) -> None:
     """Settled too early, a copy is appended again with the same seal, and later settles."""
     copy = story.hold()
