@@ -102,7 +102,7 @@ def everything() -> Document:
                 "from": ["childrens"],
                 "to": ["trust", "council"],
                 "purpose": "care",
-                "legal": {"provider": deepcopy(_BASIS), "recipient": deepcopy(_BASIS)},
+                "legal": {"provider": deepcopy(_BASIS), "recipient": {"regime": "uk-gdpr"}},
                 "when": [
                     {"item": "localAuthority", "equals": "E08000018", "otherwise": "review"},
                     {"item": "rec", "in": ["E11", "E12"]},

@@ -224,6 +224,7 @@ def _rules_in_general() -> Iterator[Block]:
         "the scheme lets both parties take part, and the recipient is registered for the purpose;",
         "the recipient holds the assurances that the flow requires;",
         "both sides' legal bases are complete;",
+        "the event is no older than the flow allows, and of a form that the flow covers;",
         "no objection of the person stands against this recipient or this purpose;",
         "the conditions of the flow hold; of several, the first that does not hold decides;",
         "every item that is required can be given.",

@@ -1,6 +1,6 @@
 """A flow in words: who shares what with whom, why, in which form, and when not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from agreements import gateways
@@ -25,14 +25,15 @@ from agreements.words import condition, duration, form_of, otherwise, title_of
 from schemas.catalogue import Catalogue, Field
 
 Row = tuple[str, Line]
+_Fields = dict[str, list[Field]]
 _REGIMES: Final = {
     "uk-gdpr": "UK GDPR and Part 2 of the Data Protection Act 2018",
     "dpa-part-3": "Part 3 of the Data Protection Act 2018 (law enforcement)",
 }
 _DELIVERIES: Final = {
     "payload": "The items below are delivered.",
-    "reference": "Only a reference to the event: none of the items below, missing or not.",
-    "notify": "Only notice of the event: none of the items below, missing or not.",
+    "reference": "Only a reference to the event. The items below are not, so none holds it back.",
+    "notify": "Only notice of the event. The items below are not, so none holds it back.",
 }
 _TRIGGERS: Final = {
     "event": "When the event occurs",
@@ -52,11 +53,11 @@ def flow_blocks(
     yield Heading(3, f"Flow {number}: {flow.id}")
     if flow.text is not None:
         yield Paragraph(said(flow.text))
-    yield Facts(tuple(_rows(agreement, flow)))
-    yield Heading(4, f"Conditions of flow {number}")
-    yield from _conditions(flow)
-    yield Heading(4, f"Items of flow {number}")
     fields = _fields(flow, catalogue)
+    yield Facts(tuple(_rows(agreement, flow, catalogue)))
+    yield Heading(4, f"Conditions of flow {number}")
+    yield from _conditions(flow, fields)
+    yield Heading(4, f"Items of flow {number}")
     yield Table(
         f"What recipients receive by flow {flow.id}, and nothing else",
         ("Item", "What it is", "Shared", "If it is missing", "Why it is needed"),
@@ -70,13 +71,15 @@ def flow_blocks(
     yield Bullets(tuple(_say(agreement, flow)))
 
 
-def _rows(agreement: Agreement, flow: Flow) -> Iterator[Row]:
+def _rows(agreement: Agreement, flow: Flow, catalogue: Catalogue) -> Iterator[Row]:
     yield "From", _parties(agreement, flow.from_)
     yield "To", _parties(agreement, flow.to)
     if len(flow.from_) > 1 or len(flow.to) > 1:
         yield "Between", said("each provider and each recipient, but nobody receives its own")
-    yield "Purpose", code(flow.purpose)
-    yield "Events", joined(code(name) for name in flow.events)
+    purpose = next((one.text for one in agreement.purposes if one.code == flow.purpose), None)
+    yield "Purpose", _explained(flow.purpose, purpose)
+    for name in flow.events:
+        yield "Events", _explained(name, catalogue.latest(name).doc if name in catalogue else None)
     yield "Occasion", said(_TRIGGERS[flow.trigger])
     yield "What is delivered", said(_DELIVERIES[flow.delivery])
     for people in flow.subjects:
@@ -97,6 +100,10 @@ def _rows(agreement: Agreement, flow: Flow) -> Iterator[Row]:
         yield "What came of it is told by", code(flow.feedback)
 
 
+def _explained(name: str, meaning: str | None) -> Line:
+    return together(code(name), said(f": {meaning}")) if meaning else code(name)
+
+
 def _parties(agreement: Agreement, ids: tuple[str, ...]) -> Line:
     names = {party.id: party.name for party in agreement.parties}
     return joined(
@@ -112,7 +119,7 @@ def _revisions(flow: Flow) -> str:
     return f"Revisions {first} to {last}"
 
 
-def _conditions(flow: Flow) -> Iterator[Block]:
+def _conditions(flow: Flow, fields: _Fields) -> Iterator[Block]:
     if not flow.when:
         yield Paragraph(said("There are no conditions on what the event says."))
         return
@@ -124,10 +131,19 @@ def _conditions(flow: Flow) -> Iterator[Block]:
         ),
         is_numbered=True,
     )
+    tested = dict.fromkeys(one.item for one in flow.when)
+    meanings = tuple((item, _meaning(fields.get(item, ()))) for item in tested)
+    yield Paragraph(said("What they look at:"))
+    yield Bullets(tuple(together(code(item), said(f": {doc}")) for item, doc in meanings))
 
 
-def _fields(flow: Flow, catalogue: Catalogue) -> dict[str, list[Field]]:
-    found: dict[str, list[Field]] = {}
+def _meaning(fields: Sequence[Field]) -> str:
+    docs = list(dict.fromkeys(field.doc for field in fields if field.doc))
+    return " / ".join(docs) or "The event's form does not describe it."
+
+
+def _fields(flow: Flow, catalogue: Catalogue) -> _Fields:
+    found: _Fields = {}
     for name in flow.events:
         if name in catalogue:
             for path, field in catalogue.latest(name).by_path.items():
@@ -135,10 +151,9 @@ def _fields(flow: Flow, catalogue: Catalogue) -> dict[str, list[Field]]:
     return found
 
 
-def _item(item: Item, fields: list[Field] | tuple[()]) -> tuple[Line, ...]:
-    docs = list(dict.fromkeys(field.doc for field in fields if field.doc))
+def _item(item: Item, fields: Sequence[Field]) -> tuple[Line, ...]:
     labels = sorted({label for field in fields for label in field.sensitivity})
-    meaning = said(" / ".join(docs) or "The event's form does not describe it.")
+    meaning = said(_meaning(fields))
     if labels:
         titles = "; ".join(title_of("sensitivities", label) for label in labels)
         meaning = together(meaning, said(f"\n{titles}."))

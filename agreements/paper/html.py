@@ -38,6 +38,7 @@ dl { display: grid; grid-template-columns: minmax(9rem, 30%) 1fr; margin: 0 0 1.
 dt, dd { padding: 0.5rem 1rem 0.5rem 0; margin: 0; border-bottom: 1px solid #b1b4b6 }
 dt { font-weight: bold }
 .wide { overflow-x: auto }
+.wide:focus-visible { outline: 3px solid #0b0c0c; outline-offset: 2px }
 table { border-collapse: collapse; width: 100%; margin: 0 0 1.5rem }
 caption { text-align: left; font-weight: bold; padding: 0.25rem 0 }
 th, td { text-align: left; vertical-align: top; padding: 0.5rem 1rem 0.5rem 0;
@@ -95,7 +96,9 @@ def _table(table: Table) -> str:
     )
     kind = ' class="fill"' if table.is_to_fill_in else ""
     return (
-        f'<div class="wide">\n<table{kind}>\n<caption>{_text(table.caption)}</caption>\n'
+        # A part that scrolls must be reached by the keyboard and have a name (WCAG 2.1.1).
+        f'<div class="wide" role="region" tabindex="0" aria-label="{_text(table.caption)}">\n'
+        f"<table{kind}>\n<caption>{_text(table.caption)}</caption>\n"
         f"<thead><tr>{header}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
     )
 

@@ -12,6 +12,7 @@ from broker.cli.options import Json, print_json
 
 if TYPE_CHECKING:
     from agreements.comparing import Comparison
+    from agreements.model import Agreement
 
 Old = Annotated[Path, typer.Argument(metavar="OLD", exists=True, dir_okay=False, readable=True)]
 New = Annotated[Path, typer.Argument(metavar="NEW", exists=True, dir_okay=False, readable=True)]
@@ -43,6 +44,7 @@ def read_file(
     if out is None and (form == "pdf" or as_json):
         raise typer.BadParameter("a PDF, or an answer in JSON, needs a file: add --out FILE")
     agreement = read_agreement(read_limited(file), name=str(file))
+    _warn(agreement, str(file))
     paper = write(agreement, shipped())
     if form == "pdf":
         from broker.papers import to_pdf
@@ -67,6 +69,20 @@ def read_file(
         )
     else:
         typer.echo(f"{out}: {agreement.id} version {agreement.version}, SHA-256 {sha256}")
+
+
+def _warn(agreement: "Agreement", name: str) -> None:
+    """Say when the paper would be signed in vain: nothing runs that does not validate."""
+    from agreements.law import validate
+    from schemas.catalogue import shipped
+
+    found = [one for one in validate(agreement, shipped()) if one.severity == "error"]
+    if found:
+        number = f"{len(found)} error{'' if len(found) == 1 else 's'}"
+        sys.stderr.write(
+            f"concordat: {name} has {number} that must be mended before anybody signs: "
+            f"run `concordat agreement validate {name}`\n"
+        )
 
 
 def diff(old: Old, new: New, as_json: Json = False) -> None:

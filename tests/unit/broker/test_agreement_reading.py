@@ -59,6 +59,16 @@ def test_what_is_no_agreement_is_not_read(tmp_path: Path) -> None:
     assert concordat_here("agreement", "diff", TOUR, broken).returncode == 1
 
 
+def test_a_reader_is_told_when_it_would_be_signed_in_vain(tmp_path: Path) -> None:
+    """An agreement that the law does not let run is put into words, and the errors are counted."""
+    file = tmp_path / "a.yaml"
+    file.write_text(TOUR.read_text("utf-8").replace("        art6: e\n", "", 1), "utf-8")
+    done = concordat_here("agreement", "read", file)
+    assert done.stdout.startswith("# ")
+    assert "must be mended before anybody signs" in done.stderr
+    assert not concordat_here("agreement", "read", TOUR).stderr
+
+
 def test_a_comparison_answers_no_when_something_widens() -> None:
     """Exit status 1 tells a script that signatures are needed; 0 that they are not."""
     assert concordat_here("agreement", "diff", TOUR, SECOND).returncode == 1
