@@ -1,17 +1,19 @@
 """What a register shows of an agreement's life is what the engine does, whatever was said."""
 
+from itertools import permutations
 from typing import Final
 
-from agreement_worlds import Plan, a_plan, hour
+from agreement_worlds import PARTIES, Plan, a_plan, hour
 from deciding_world import PLACEMENT, SCHEME, an_event, pseudonym_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agreements.candidates import to_us
+from agreements.candidates import NEVER_US, to_us
 from agreements.checking import Refusal
 from agreements.deciding import checks
 from agreements.lifecycle import State, state_of
 from agreements.rules import Compiler
+from agreements.signed import BEFORE_ALL_US, windows
 from schemas.catalogue import shipped
 
 _STATES: Final = {
@@ -28,6 +30,38 @@ _STATES: Final = {
 def plans(draw: st.DrawFn) -> Plan:
     """Draw a scheme."""
     return a_plan(lambda options: draw(st.sampled_from(list(options))), agreements=2)
+
+
+@given(plan=plans())
+@settings(max_examples=60, deadline=None)
+def test_versions_take_over_from_one_another_without_gap_and_without_overlap(plan: Plan) -> None:
+    """For each pair every moment has one version, and every candidate keeps to it."""
+    compiler = Compiler(shipped(), scheme_key=SCHEME.public, pseudonym_key=pseudonym_key)
+    compiler.apply(plan.world().documents)
+    rules = compiler.rules()
+    for agreement in {version.agreement for version in plan.versions}:
+        address = f"urn:agreement:{agreement}"
+        versions = [
+            one
+            for one in compiler.versions()
+            if one.agreement is not None and one.agreement.id == address
+        ]
+        for pair in permutations(PARTIES, 2):
+            found = sorted(windows(versions, *pair), key=lambda one: one.from_us)
+            edges = [one.from_us for one in found] + [found[-1].until_us]
+            assert edges[0] == BEFORE_ALL_US
+            assert edges[-1] == NEVER_US
+            assert [one.until_us for one in found] == edges[1:]
+            numbers = [one.version.number for one in found]
+            assert numbers == sorted(set(numbers)), "an earlier version never comes back"
+            for edge, before, after in zip(edges[1:], numbers, numbers[1:], strict=False):
+                for at, number in ((edge - 1, before), (edge, after)):
+                    seen = {
+                        one.version
+                        for one in rules.candidates(pair[0], PLACEMENT, at=at)
+                        if (one.recipient, one.agreement_id) == (pair[1], address)
+                    }
+                    assert seen <= {number}
 
 
 @given(plan=plans(), at=st.integers(-12, 90))

@@ -478,6 +478,8 @@ def test_of_several_reviews_the_last_sets_the_date() -> None:
     status = life.status()
     assert status.state is State.IN_FORCE
     assert status.to_json()["review"] == {"due_at": "2027-02-01T00:00:00Z", "is_open": False}
+    life.say(COUNCIL, "review", at=NOON - 2 * DAY)
+    assert not life.status().reviewing.is_open, "what was opened at that moment is done, too"
     before = life.status(at=NOON - 3 * DAY)
     assert before.to_json()["review"] == {"due_at": "2026-12-01T00:00:00Z", "is_open": True}
 

@@ -97,6 +97,23 @@ def test_a_narrowing_is_of_what_runs_and_not_of_what_is_over() -> None:
     assert shared(world) == ("rne",)
 
 
+def test_a_narrowing_takes_over_to_the_millisecond_and_counts_from_then_only() -> None:
+    """Before it neither both nor none of the two versions permits, and after it neither."""
+    world = a_world(FIRST)
+    second = a_text(2, "childId")
+    world.agreement(second)
+    world.sign(second, COUNCIL, at=NOON)
+    rules = world.rules()
+    for at, expected in ((AT - 1, 1), (AT, 2)):
+        permits = [
+            one.version
+            for one in rules.candidates(COUNCIL, PLACEMENT)
+            if isinstance(decide(an_event(), one, at=at), Permit)
+        ]
+        assert permits == [expected]
+        assert [one.version for one in rules.candidates(COUNCIL, PLACEMENT, at=at)] == [expected]
+
+
 @pytest.mark.parametrize("signer", [None, HEALTH])
 def test_another_text_under_the_number_does_not_hide_a_narrowing(signer: str | None) -> None:
     """Whoever may write to the topic, or the other party, cannot undo it so."""
