@@ -22,6 +22,8 @@ NEVER_US: Final = 2**63 - 1
 """Later than any time: what has not happened."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+LATEST_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+"""The latest time that can be written as one."""
 
 
 def to_us(moment: datetime) -> int:

@@ -8,7 +8,7 @@ payload; conditions are shown as the agreement has them.
 from datetime import timedelta
 from typing import Any
 
-from agreements.candidates import NEVER_US, Candidate, from_us, midnight_us
+from agreements.candidates import LATEST_US, Candidate, from_us, midnight_us
 from agreements.opened import OpenedEvent
 
 Figures = dict[str, Any]
@@ -16,8 +16,8 @@ Figures = dict[str, Any]
 
 
 def rfc3339(moment_us: int) -> str | None:
-    """Return a time in UTC, None for never."""
-    if moment_us >= NEVER_US:
+    """Return a time in UTC, None for never and for what is too far off to be written."""
+    if moment_us > LATEST_US:
         return None
     return from_us(moment_us).isoformat().replace("+00:00", "Z")
 

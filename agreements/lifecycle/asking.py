@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Final
 
-from agreements.candidates import NEVER_US, from_us, to_us
+from agreements.candidates import NEVER_US, to_us
 from agreements.lifecycle.moves import Need, State, Who, move_of
 from agreements.lifecycle.standing import Status, state_of
 from agreements.model import Agreement
 from agreements.signatures import SignatureType, Statement
 from agreements.signed import Version, revoked_from_us
+from agreements.telling import rfc3339
 from schemas.control import Party
 from schemas.errors import RejectedInput
 
@@ -63,7 +64,7 @@ def check_move(
     _check_who(asked, move.who)
     if to_us(statement.signed_at) > at + AHEAD // timedelta(microseconds=1):
         raise MoveRefused(
-            f"the statement is dated {_text(to_us(statement.signed_at))}, which is to come:"
+            f"the statement is dated {rfc3339(to_us(statement.signed_at))}, which is to come:"
             " set the clock of the machine that signs, and sign again"
         )
     if status.state not in move.from_:
@@ -209,7 +210,3 @@ def _name(text: Agreement) -> str:
 
 def _either(states: tuple[State, ...]) -> str:
     return " or ".join(states)
-
-
-def _text(moment_us: int) -> str:
-    return from_us(moment_us).isoformat().replace("+00:00", "Z")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agreements.candidates import Suspended, from_us, to_us
+from agreements.candidates import Suspended, to_us
 from agreements.lifecycle.moves import State
 from agreements.lifecycle.reviewing import Reviewing, reviewing_of
 from agreements.lifecycle.tracking import SignOff, sign_offs
@@ -16,6 +16,7 @@ from agreements.lifecycle.warning import Warned, warnings_of
 from agreements.model import Agreement
 from agreements.signatures import SignatureType
 from agreements.signed import Version, windows
+from agreements.telling import rfc3339
 from schemas.control import Party
 
 _FOREMOST: Final = (
@@ -90,7 +91,7 @@ class Status:
                 {
                     "id": one.id,
                     "party": one.party,
-                    "held_until": _text(from_us(one.hold_until_us)),
+                    "held_until": rfc3339(one.hold_until_us),
                     "then": one.then,
                 }
                 for one in self.suspensions

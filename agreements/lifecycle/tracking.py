@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from agreements.candidates import NEVER_US, from_us, midnight_us
+from agreements.candidates import LATEST_US, NEVER_US, from_us, midnight_us
 from agreements.model import Agreement
 from agreements.signatures import Signatory, SignatureType, Standing
 from agreements.signed import Version
@@ -51,6 +51,6 @@ def _sign_off(version: Version, party: str, due_us: int, at: int) -> SignOff:
         standing=standing,
         said_at=None if last is None else last.signed_at,
         signatory=None if last is None else last.signatory,
-        due_at=None if due_us == NEVER_US else from_us(due_us),
+        due_at=None if due_us > LATEST_US else from_us(due_us),
         is_late=standing is Standing.UNSIGNED and at >= due_us,
     )

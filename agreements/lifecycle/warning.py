@@ -12,6 +12,7 @@ from agreements.lifecycle.reviewing import Reviewing
 from agreements.lifecycle.tracking import SignOff
 from agreements.model import Agreement
 from agreements.signed import Version
+from agreements.telling import rfc3339
 from agreements.values import to_duration
 from schemas.control import Party
 
@@ -104,16 +105,16 @@ def _held_until(periods: tuple[tuple[int, int], ...], at: int) -> int | None:
     return until
 
 
-def _on_the_end(text: Agreement, version: Version, at: int) -> Iterator[Warned]:
-    ends = to_us(text.effective.ends_at)
+def _on_the_end(agreement: Agreement, version: Version, at: int) -> Iterator[Warned]:
+    ends = to_us(agreement.effective.ends_at)
     if at < ends <= at + _us(NOTICE):
-        day = text.effective.ends_at.date().isoformat()
+        day = agreement.effective.ends_at.date().isoformat()
         yield Warned("ends-soon", None, f"the agreement ends on {day}; nothing flows from then on")
-    for role in text.parties:
+    for role in agreement.parties:
         since = version.revoked_from_us(role.id)
         if at < since < NEVER_US:
-            when = from_us(since).isoformat().replace("+00:00", "Z")
-            yield Warned("revoked-from", role.id, f"{role.id} has revoked it from {when} on")
+            text = f"{role.id} has revoked it from {rfc3339(since)} on"
+            yield Warned("revoked-from", role.id, text)
 
 
 def _late(sign_offs: tuple[SignOff, ...]) -> Iterator[Warned]:

@@ -33,7 +33,7 @@ def plans(draw: st.DrawFn) -> Plan:
 
 
 @given(plan=plans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_versions_take_over_from_one_another_without_gap_and_without_overlap(plan: Plan) -> None:
     """For each pair every moment has one version, and every candidate keeps to it."""
     compiler = Compiler(shipped(), scheme_key=SCHEME.public, pseudonym_key=pseudonym_key)
@@ -65,7 +65,7 @@ def test_versions_take_over_from_one_another_without_gap_and_without_overlap(pla
 
 
 @given(plan=plans(), at=st.integers(-12, 90))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_state_of_a_pair_is_what_its_events_meet(plan: Plan, at: int) -> None:
     """The first check that an event fails, of those on the agreement's life, gives the state."""
     compiler = Compiler(shipped(), scheme_key=SCHEME.public, pseudonym_key=pseudonym_key)

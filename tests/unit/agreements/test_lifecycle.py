@@ -22,7 +22,7 @@ from deciding_world import (
 )
 
 from agreements.candidates import to_us
-from agreements.deciding import Permit, decide
+from agreements.deciding import Permit, checks, decide
 from agreements.lifecycle import (
     MOVES,
     ROUTING,
@@ -520,6 +520,27 @@ def test_an_end_that_is_near_is_told() -> None:
     assert other.status().state is State.IN_FORCE
     assert codes(other.status(at=NOON + DAY)) == []
     assert other.status(at=NOON + DAY).state is State.TERMINATED
+
+
+def test_times_at_the_end_of_the_calendar_are_no_error() -> None:
+    """Whatever a party signs, the register can be read and the decision explained."""
+    last = "9999-12-31"
+    held = [{"kind": "dspt", "valid_from": "2026-05-01", "valid_until": last}]
+    text = an_agreement(a_flow(requires=["dspt"]), signing={"due": last})
+    life = Life(text, **{HEALTH: {"assurances": held}}).accept(COUNCIL)
+    assert life.status().to_json()["parties"][0]["due_at"] is None
+    life.accept(HEALTH)
+    for kind in ("suspend", "revoke"):
+        life.say(HEALTH, kind, effective_at="9999-12-31T23:59:59.999Z")
+    assert life.outcome() == "permit"
+    (candidate,) = life.compiler.rules().candidates(COUNCIL, PLACEMENT)
+    results = checks(an_event(), candidate, to_us(datetime(9999, 12, 30, tzinfo=UTC)))
+    assert [one.code for one in results if one.state == "failed"] == ["in-force"]
+    assert life.status().to_json()["warnings"][0]["code"] == "revoked-from"
+    other = Life(text, **{HEALTH: {"assurances": held}}).accept()
+    other.say(HEALTH, "suspend", at=datetime(9999, 12, 31, tzinfo=UTC))
+    assert other.outcome() == "suspended"
+    assert other.status().to_json()["suspensions"][0]["held_until"] is None
 
 
 def test_a_version_that_is_not_there_has_no_status() -> None:
