@@ -94,7 +94,10 @@ def _problems(errors: Iterable[Any], source: Source) -> list[Problem]:
     for error in errors:
         if _is_consequence(error):
             continue
-        path = _as_one(_path(error, source.data))
+        path = _path(error, source.data)
+        if _is_other_form(error, path):
+            continue
+        path = _as_one(path)
         problems.setdefault(path, _problem(error, path, source))
         if len(problems) >= MOST_PROBLEMS:
             break
@@ -111,6 +114,12 @@ def _is_consequence(error: Any) -> bool:
     given = error["input"]
     is_short = error["type"] == "too_short" and isinstance(given, list | tuple)
     return is_short and len(given) >= error["ctx"]["min_length"]
+
+
+def _is_other_form(error: Any, path: Path) -> bool:
+    """Whether text was tried where fields came and could come: the fields' own errors say more."""
+    is_in_union = len(path) < len(error["loc"])
+    return is_in_union and error["type"] == "string_type" and isinstance(error["input"], Mapping)
 
 
 def _path(error: Any, data: Any) -> Path:

@@ -116,6 +116,9 @@ class _Policy:
                 self.lost.append(Lost(path_text((*at, key)), _NO_PLACE))
             elif self._is_text(inner, (*at, key)):
                 found[field] = inner
+        for field in ("value", "system"):
+            if field not in found:
+                self._say(missing(field), at)
         return found
 
     def _parties(self, value: Any, at: Path) -> None:

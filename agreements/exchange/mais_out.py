@@ -45,7 +45,8 @@ def _fields(document: Document) -> Iterator[tuple[str, Any]]:
         elif field == "Party":
             value = [_party_out(party) for party in document.get("parties", ())]
         elif field == "Purpose":
-            value = list(map(_purpose_out, document.get("purposes", ())))
+            purposes = map(_purpose_out, document.get("purposes", ()))
+            value = [purpose for purpose in purposes if purpose is not None]
         else:
             value = _at(document, {**TEXTS, **LISTS, **TIMES}[field])
         if field == "Data" and value is None:
@@ -59,15 +60,18 @@ def _fields(document: Document) -> Iterator[tuple[str, Any]]:
 def _identifier(document: Document) -> dict[str, Any] | None:
     given = document.get("identifier")
     if given is not None:
-        return {"value": given.get("value"), "System": given.get("system")}
+        named = {"value": given.get("value"), "System": given.get("system")}
+        return {key: value for key, value in named.items() if value is not None}
     uri = document.get("id")
     return None if uri is None else {"value": uri, "System": URI_NAMES}
 
 
 def _party_out(party: Document) -> dict[str, Any]:
-    ids = party.get("catalogue_ids")
-    named = {"Name": party.get("name", party.get("id"))}
-    return named if ids is None else {**named, "CatalogueID": list(ids)}
+    named = {
+        "Name": party.get("name", party.get("id")),
+        "CatalogueID": party.get("catalogue_ids"),
+    }
+    return {key: value for key, value in named.items() if value is not None}
 
 
 def _purpose_out(purpose: Document) -> Any:
