@@ -29,11 +29,12 @@ from broker.issuing import prepare_topic
 from broker.keyring import Keyring
 from broker.register import AlreadyThere, open_register
 from broker.routing import DECISIONS, DELIVERIES, EVENTS, QUARANTINE, REVIEW
+from broker.saying import Saying
 from broker.schemas_on_control import missing_schemas
 from broker.scheme import SCHEME, SchemeFolder
 from broker.settings import FILE_NAME, read_settings
 from broker.storage import Transaction
-from broker.submitting import Saying, submit
+from broker.submitting import submit
 from connectors.streams import Streams, StreamsUnavailable
 from schemas.control import BROKER, Kind, Party, document_key, sign_document
 from schemas.keys import SigningKey
@@ -228,7 +229,7 @@ async def sign_agreement(  # noqa: PLR0913  who says what of which text, and whe
     """Sign with a party's key that lies in this folder; returns the SHA-256 that was signed.
 
     Raises:
-        NotThere: the party is no party of the agreement.
+        NoSay: the party is no party of the agreement.
         KeysUnavailable: its keys are not in this folder.
 
     """

@@ -14,35 +14,28 @@ keeps what is changed.
 
 import contextlib
 import getpass
-import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 import structlog
 
-from agreements.canonical import to_document
-from agreements.model import Agreement
 from agreements.signatures import Standing, statement_id
 from agreements.signed import Version
 from broker.control import TOPIC as CONTROL
 from broker.control import ControlState
 from broker.freshness import TOPIC as FRESHNESS
 from broker.freshness import Chain, Statement
+from broker.levelling import append_to_control, mark, mark_of, take_in
 from broker.scheme import SchemeFolder
-from broker.storage import MAX_VALUE_BYTES, MAX_VERSION, Transaction, Waiting
+from broker.storage import StoreUnavailable, Transaction, Waiting
 from connectors.streams import Outgoing, Record, Streams, StreamsUnavailable, UnknownTopic
-from schemas.control import BadDocument, Kind, Party, open_document, parse_document_key
 from schemas.errors import ConfigurationError, RejectedInput
 from schemas.keys import BadSignature
 
-_LEVELLED: Final = frozenset({Kind.PARTY, Kind.AGREEMENT, Kind.SIGNATURE, Kind.OBJECTION})
-"""What the register keeps; schemas of views a router publishes by itself."""
-
 _SIGNATURE: Final = b"signature|"
-_AT_ONCE: Final = 500  # records in one append
 
 log = structlog.get_logger()
 
@@ -77,7 +70,8 @@ class Register:
     """The register as it was when it was opened.
 
     ``control`` is what the records say, those that wait included, and ``published`` what
-    those say that routers read; ``is_reached`` is whether the streams answered.
+    those say that routers read; ``is_reached`` and ``has_store`` are whether the streams
+    and the store answered.
     """
 
     scheme: SchemeFolder
@@ -85,6 +79,7 @@ class Register:
     published: ControlState
     streams: Streams | None
     _kept: frozenset[bytes]
+    has_store: bool = True
     _there: dict[bytes, int] = field(default_factory=dict)
     _statements: dict[str, int] = field(default_factory=dict)
     _chain: Chain = field(default_factory=Chain)
@@ -104,11 +99,11 @@ class Register:
 
     def offset_of(self, key: bytes, value: bytes) -> int | None:
         """Return where a record lies on ``control``; None where it does not, or not yet."""
-        return self._there.get(_mark_of(key, value))
+        return self._there.get(mark_of(key, value))
 
     def holds(self, key: bytes, value: bytes) -> bool:
         """Whether a record is on ``control``, or waits to be."""
-        wanted = _mark_of(key, value)
+        wanted = mark_of(key, value)
         return wanted in self._there or wanted in self._kept
 
     def statement_offset(self, version: Version, party: str, statement: str) -> int | None:
@@ -179,6 +174,17 @@ class Register:
         """Open a transaction in the store, in the name of an officer."""
         return self.scheme.store.transaction(by=by or officer())
 
+    async def append(self, key: bytes, value: bytes) -> None:
+        """Put a stop on ``control`` at once, where the store is away; later it is taken in.
+
+        Raises:
+            StreamsUnavailable: the streams are away, too.
+
+        """
+        if self.streams is None:
+            raise StreamsUnavailable("neither the store nor the streams answer: try again")
+        await self.streams.append([Outgoing(CONTROL, key, value)])
+
     async def relay(self) -> bool:
         """Publish what waits, and have the scheme say that it is there.
 
@@ -191,13 +197,15 @@ class Register:
         """
         if self.streams is None:
             return False
-        outbox = self.scheme.store.outbox
-        missing = [one for one in outbox.everything() if not self.is_there(one)]
+        outbox = self.scheme.store.outbox if self.has_store else None
+        known = () if outbox is None else outbox.everything()
+        missing = [one for one in known if not self.is_there(one)]
         try:
             await append_to_control(self.streams, missing)
             await self._look_again()
-            waiting = outbox.unpublished(limit=None)
-            outbox.mark_published(one.number for one in waiting if self.is_there(one))
+            if outbox is not None:
+                waiting = outbox.unpublished(limit=None)
+                outbox.mark_published(one.number for one in waiting if self.is_there(one))
             if self.scheme.issuer is not None:
                 await self.scheme.issuer.issue(self.streams)
         except StreamsUnavailable as error:
@@ -212,18 +220,34 @@ class Register:
             self.see(record)
 
 
-async def open_register(scheme: SchemeFolder, streams: Streams | None) -> Register:
-    """Read ``control`` and level the store with it; without streams read the store alone."""
+async def open_register(
+    scheme: SchemeFolder, streams: Streams | None, *, is_to_stop: bool = False
+) -> Register:
+    """Read ``control`` and level the store with it; without streams read the store alone.
+
+    Who ``is_to_stop`` something goes on without a store: a stop does not wait for it.
+
+    Raises:
+        StoreUnavailable: the store is away.
+
+    """
     try:
         records = [] if streams is None else [one async for one in streams.read(CONTROL)]
     except StreamsUnavailable:
         records, streams = [], None
-    kept = {mark(one): one for one in scheme.store.outbox.everything()}
+    has_store = True
+    try:
+        kept = {mark(one): one for one in scheme.store.outbox.everything()}
+    except StoreUnavailable:
+        if not is_to_stop or streams is None:
+            raise
+        has_store, kept = False, {}
     published = _state(scheme, records)
-    register = Register(scheme, published, published, streams, frozenset(kept))
+    register = Register(scheme, published, published, streams, frozenset(kept), has_store)
     for record in records:
         register.see(record)
-    _take_in(scheme, {mark(one): one for one in records if mark(one) not in kept}.values())
+    if has_store:
+        take_in(scheme, {mark(one): one for one in records if mark(one) not in kept}.values())
     waiting = [one for one in kept.values() if not register.is_there(one)]
     if waiting:
         # What waits has its place after all that is there.
@@ -241,69 +265,9 @@ def _state(scheme: SchemeFolder, records: Iterable[Record]) -> ControlState:
     return state
 
 
-async def append_to_control(streams: Streams, records: Sequence[Waiting]) -> None:
-    """Append records of the outbox to ``control``, in their order.
-
-    Raises:
-        StreamsUnavailable: the streams are away; what is not there yet comes next time.
-
-    """
-    # What is too large nobody put there by the store's own ways; it must not hold up the rest.
-    fitting = [one for one in records if len(one.key) + len(one.value) <= MAX_VALUE_BYTES]
-    for start in range(0, len(fitting), _AT_ONCE):
-        some = fitting[start : start + _AT_ONCE]
-        await streams.append([Outgoing(CONTROL, one.key, one.value) for one in some])
-
-
-def _take_in(scheme: SchemeFolder, records: Iterable[Record]) -> None:
-    """Give the store what others have put on ``control``, as far as it is what it says."""
-    with contextlib.ExitStack() as stack:
-        transaction: Transaction | None = None
-        for record in records:
-            key, value = record.key or b"", record.value or b""
-            try:
-                documents = _documents(scheme, key, value)
-            except (RejectedInput, ValueError, KeyError, TypeError, RecursionError):
-                continue  # somebody's rubbish; routers pass it over, too
-            if transaction is None:
-                transaction = stack.enter_context(scheme.store.transaction(by="control"))
-            transaction.publish(key, value, is_published=True)
-            for kind, name, version, body in documents:
-                transaction.put(kind, name, version, body, expected_revision=None)
-
-
-def _documents(
-    scheme: SchemeFolder, key: bytes, value: bytes
-) -> list[tuple[str, str, int, dict[str, object]]]:
-    """Return the documents that a record tells of; raises for what the register does not keep."""
-    place = parse_document_key(key)
-    if place.kind not in _LEVELLED or len(key) + len(value) > MAX_VALUE_BYTES:
-        raise BadDocument("not a document that the register keeps")
-    if place.kind is Kind.AGREEMENT:
-        agreement = Agreement.model_validate_json(value)
-        if agreement.version > MAX_VERSION:
-            raise BadDocument("no version that anybody wrote")
-        return [("agreement", agreement.id, agreement.version, to_document(agreement))]
-    jws = str(json.loads(value)["jws"])
-    if place.kind is not Kind.PARTY:
-        return []
-    party = Party.model_validate(open_document(jws, scheme.scheme_key))
-    return [("party", party.id, 1, party.model_dump(mode="json"))]
-
-
 def _accepted_by(version: Version) -> int:
     parties = () if version.agreement is None else version.agreement.parties
     return sum(version.standing_of(party.id) is Standing.ACCEPTED for party in parties)
-
-
-def mark(record: Record | Waiting) -> bytes:
-    """Return what stands for a record's key and value when records are compared."""
-    return _mark_of(record.key or b"", record.value or b"")
-
-
-def _mark_of(key: bytes, value: bytes) -> bytes:
-    """Return what stands for a key and value when they are compared."""
-    return hashlib.sha256(len(key).to_bytes(8, "big") + key + value).digest()
 
 
 def officer() -> str:

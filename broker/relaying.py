@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import structlog
 
 from broker.control import TOPIC as CONTROL
-from broker.register import append_to_control, mark
+from broker.levelling import append_to_control, mark
 from broker.scheme import SchemeFolder
 from broker.storage import Waiting
 from connectors.streams import Streams

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from agreements.model import Agreement
 from agreements.signatures import Statement
 from broker.keystore import FileKeyStore, KeysUnavailable
-from broker.submitting import NotASignature, Saying, read_statement
+from broker.saying import NotASignature, Saying, read_statement
 from schemas.errors import ConfigurationError, RejectedInput
 from schemas.keys import BadKey, SigningKey, VerifyingKey
 
@@ -50,7 +50,7 @@ def sign_file(agreement: Agreement, key: SigningKey, saying: Saying) -> Signatur
     """Sign a statement on an agreement.
 
     Raises:
-        NotThere: the party has no say in it.
+        NoSay: the party has no say in it.
 
     """
     return _wrap(saying.sign(agreement, key))

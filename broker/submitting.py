@@ -6,37 +6,27 @@ signature alone; what is checked here on top keeps an officer from putting on re
 what would have no effect, or not the one meant.
 """
 
-import base64
-import binascii
-import json
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, ClassVar, Final, Literal
-
-from pydantic import ValidationError
+from typing import Any, Final
 
 from agreements.candidates import NEVER_US
 from agreements.lifecycle import check_move, running
-from agreements.model import Agreement
 from agreements.signatures import (
+    STOPS,
     Invalid,
-    Signatory,
     SignatureFault,
     SignatureType,
     Statement,
     Subject,
     check_signature,
-    sign_statement,
     statement_id,
 )
 from agreements.signed import Version
 from broker.register import NotThere, Register, open_register
+from broker.saying import NotASignature, Saying, read_statement, record_of
 from broker.scheme import SchemeFolder
 from connectors.streams import Streams
-from schemas.control import Kind, document_key
-from schemas.errors import RejectedInput
-from schemas.keys import SigningKey
 
 _ON_THE_LATEST: Final = frozenset(
     {
@@ -47,49 +37,6 @@ _ON_THE_LATEST: Final = frozenset(
     }
 )
 """What is said of a text that is to come; everything else of the one that runs."""
-
-
-class NotASignature(RejectedInput):
-    """What came is not a statement of the party that it names on a text on record."""
-
-    code: ClassVar[str] = "not-a-signature"
-
-
-@dataclass(frozen=True, slots=True)
-class Saying:
-    """What a party is about to say of an agreement, and who says it for the party."""
-
-    type: SignatureType
-    party: str
-    signatory: Signatory
-    signed_at: datetime
-    reason: str | None = None
-    effective_at: datetime | None = None
-    lifts: str | None = None
-    held: Literal["release", "purge"] | None = None
-    review_by: datetime | None = None
-
-    def sign(self, agreement: Agreement, key: SigningKey) -> str:
-        """Return the statement as a compact JWS.
-
-        Raises:
-            NotThere: the party is no party of the agreement.
-
-        """
-        check_is_party(agreement, self.party, self.type)
-        return sign_statement(
-            Subject.of(agreement),
-            key.to_private_jwk(),
-            type=self.type,
-            party=self.party,
-            signatory=self.signatory,
-            signed_at=self.signed_at,
-            reason=self.reason,
-            effective_at=self.effective_at,
-            lifts=self.lifts,
-            held=self.held,
-            review_by=self.review_by,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +53,8 @@ class Submitted:
     offset: int | None
     is_covered: bool
     was_there: bool
+    is_kept: bool
+    """Whether it is in the store; a stop goes on without, and is taken in later."""
 
     def to_json(self) -> dict[str, Any]:
         """Return how far it has come, for a reader."""
@@ -115,21 +64,8 @@ class Submitted:
             "offset": self.offset,
             "on_control": self.offset is not None,
             "covered": self.is_covered,
+            "kept": self.is_kept,
         }
-
-
-def signature_type(text: str) -> SignatureType:
-    """Return the type of statement that a word means.
-
-    Raises:
-        NotASignature: none has this name.
-
-    """
-    try:
-        return SignatureType(text)
-    except ValueError:
-        expected = ", ".join(SignatureType)
-        raise NotASignature(f"there is no statement {text!r}: expected {expected}") from None
 
 
 async def submit(
@@ -143,7 +79,9 @@ async def submit(
         MoveRefused: the agreement's life does not allow it now, or not to this party.
 
     """
-    return await _take_in(await open_register(scheme, streams), token, by=by)
+    is_to_stop = read_statement(token).type in STOPS
+    register = await open_register(scheme, streams, is_to_stop=is_to_stop)
+    return await _take_in(register, token, by=by)
 
 
 async def say(
@@ -164,7 +102,7 @@ async def say(
         RejectedInput: as `submit`.
 
     """
-    register = await open_register(scheme, streams)
+    register = await open_register(scheme, streams, is_to_stop=saying.type in STOPS)
     if version is None and saying.type not in _ON_THE_LATEST:
         version = running(register.versions(agreement_id), at=time.time_ns() // 1000)
     text = register.version(agreement_id, version)
@@ -202,46 +140,26 @@ async def _take_in(register: Register, token: str, *, by: str | None) -> Submitt
             at=time.time_ns() // 1000,
             parties=register.control.snapshot().rules.parties,
         )
-        with register.transaction(by or statement.signatory.name) as transaction:
-            body = {"jws": token, "party": statement.party, "type": statement.type.value}
-            transaction.put(
-                "statement", statement_id(token), statement.version, body, expected_revision=0
-            )
-            transaction.publish(key, value)
+        if not register.has_store:
+            await register.append(key, value)
+        else:
+            _keep(register, statement, token, by=by or statement.signatory.name)
     await register.relay()
     offset = register.offset_of(key, value)
     is_covered = offset is not None and offset < await register.covered_to()
-    return Submitted(statement, statement_id(token), offset, is_covered, was_there)
-
-
-def read_statement(token: str) -> Statement:
-    """Return what a statement says, before its signature is verified.
-
-    Raises:
-        NotASignature: it is not a statement.
-
-    """
-    try:
-        _, payload, _ = token.split(".")
-        raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-        return Statement.model_validate(json.loads(raw))
-    except (ValidationError, ValueError, binascii.Error, RecursionError):
-        raise NotASignature(
-            "this is not a statement on an agreement: expected the whole of what"
-            " `concordat agreement sign` wrote"
-        ) from None
-
-
-def record_of(statement: Statement, token: str) -> tuple[bytes, bytes]:
-    """Return the record key and value of a statement on ``control``."""
-    key = document_key(
-        Kind.SIGNATURE,
-        statement.agreement,
-        statement.version,
-        party=statement.party,
-        type=statement.type.value,
+    return Submitted(
+        statement, statement_id(token), offset, is_covered, was_there, register.has_store
     )
-    return key, json.dumps({"jws": token}).encode()
+
+
+def _keep(register: Register, statement: Statement, token: str, *, by: str) -> None:
+    body = {"jws": token, "party": statement.party, "type": statement.type.value}
+    key, value = record_of(statement, token)
+    with register.transaction(by) as transaction:
+        transaction.put(
+            "statement", statement_id(token), statement.version, body, expected_revision=None
+        )
+        transaction.publish(key, value)
 
 
 def check_text(register: Register, statement: Statement) -> None:
@@ -286,20 +204,3 @@ _FAULTS: Final[dict[SignatureFault | None, str]] = {
     " {party} signed: ask it for the file again",
     None: "this is not a statement of {party} in the form that counts: ask it for the file again",
 }
-
-
-def check_is_party(agreement: Agreement, party: str, kind: SignatureType) -> None:
-    """Refuse a statement of somebody who has no say in it.
-
-    Raises:
-        NotThere: it is no party of the agreement, nor the one that vouches for it.
-
-    """
-    known = {one.id for one in agreement.parties}
-    if kind is SignatureType.ASSURE and agreement.facilitator is not None:
-        known.add(agreement.facilitator)
-    if party not in known:
-        raise NotThere(
-            f"{party} is no party of {agreement.id} version {agreement.version}:"
-            f" expected one of {', '.join(sorted(known))}"
-        )

@@ -41,9 +41,10 @@ from broker.control import TOPIC as CONTROL
 from broker.edge import publisher_of
 from broker.recording import read_decision
 from broker.routing import DECISIONS, DELIVERIES
+from broker.saying import Saying
 from broker.scheme import SchemeFolder
 from broker.settings import read_settings
-from broker.submitting import Saying, submit
+from broker.submitting import submit
 from connectors.streams import Outgoing, Streams
 from schemas.errors import ConcordatError
 

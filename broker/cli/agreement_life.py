@@ -187,8 +187,9 @@ def reviewed(
 
 def _say(command: _Command, done: str, **saying: Any) -> None:
     from broker.register import reaching
+    from broker.saying import Saying, signature_type
     from broker.scheme import SchemeFolder
-    from broker.submitting import Saying, Submitted, say, signature_type
+    from broker.submitting import Submitted, say
 
     scheme = SchemeFolder(settings_of(command.folder))
     said = Saying(type=signature_type(command.kind), party=command.party, signed_at=now(), **saying)

@@ -64,8 +64,8 @@ def sign(
     What is written is to be sent back and put on record with `agreement submit`.
     """
     from agreements.reading import read_agreement
+    from broker.saying import Saying, signature_type
     from broker.signature_files import read_signing_key, sign_file, write_new
-    from broker.submitting import Saying, signature_type
 
     agreement = read_agreement(read_limited(file), name=str(file))
     saying = Saying(

@@ -28,13 +28,15 @@ async def published(
     until = time.monotonic() + seconds
     while not done.is_covered and done.offset is not None and time.monotonic() < until:
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-        register = await open_register(scheme, streams)
+        register = await open_register(scheme, streams, is_to_stop=True)
         done = replace(done, is_covered=done.offset < await register.covered_to())
     return done
 
 
 def say_published(scheme: "SchemeFolder", done: "Submitted") -> None:
     """Say how far the statement has come."""
+    if not done.is_kept:
+        typer.echo("The store does not answer; it is taken in when it does again.", err=True)
     if done.offset is None:
         say_waiting(scheme)
     elif done.is_covered:

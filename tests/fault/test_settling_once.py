@@ -27,8 +27,9 @@ from broker.edge import publisher_of
 from broker.holding import HELD
 from broker.recording import read_decision
 from broker.routing import DECISIONS, DELIVERIES, QUARANTINE
+from broker.saying import Saying
 from broker.scheme import SchemeFolder
-from broker.submitting import Saying, submit
+from broker.submitting import submit
 from connectors.streams import Streams
 
 pytestmark = pytest.mark.fault

@@ -38,11 +38,12 @@ from broker.explaining import explain
 from broker.holding import HELD
 from broker.recording import read_decision
 from broker.routing import DECISIONS, DELIVERIES, QUARANTINE
+from broker.saying import Saying
 from broker.scheme import SchemeFolder
 from broker.service import RouterService
 from broker.settlement import Settlement
 from broker.settling import Settler
-from broker.submitting import Saying, submit
+from broker.submitting import submit
 from broker.waiting import what_waits
 from connectors.prepared import PreparedEvent
 from connectors.streams import Batch, Streams

@@ -27,9 +27,10 @@ from broker.freshness import TOPIC as FRESHNESS
 from broker.issuing import Issuer
 from broker.register import open_register
 from broker.relaying import Relay
+from broker.saying import NotASignature, Saying, read_statement, record_of
 from broker.scheme import SchemeFolder
 from broker.settings import read_settings
-from broker.submitting import NotASignature, Saying, read_statement, record_of, submit
+from broker.submitting import submit
 from broker.tracking import track
 from connectors.streams import Outgoing, Record
 from schemas.control import Kind, document_key, sign_document

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from broker.control import TOPIC as CONTROL
 from broker.party_changes import add_assurance
 from broker.register import open_register
 from broker.relaying import Relay, relaying
+from broker.saying import Saying
 from broker.scheme import SchemeFolder
 from broker.settings import read_settings
 from broker.storage import Conflict, StoreUnavailable
+from broker.submitting import say
 from broker.tracking import track
 from connectors.streams import Outgoing, StreamsUnavailable
 from schemas.control import Assured
@@ -211,6 +214,25 @@ async def test_routing_goes_on_without_the_store(town: Town, harm: str) -> None:
     if harm == "rubbish":
         with pytest.raises(StoreUnavailable):
             await standings(again(town), town.streams)
+
+
+async def test_a_stop_does_not_wait_for_the_store(town: Town) -> None:
+    """It goes to ``control`` at once, and into the store when there is one again."""
+    await town.agree(the_agreement())
+    for file in town.scheme.path.glob("store.db*"):
+        file.unlink()
+    (town.scheme.path / "store.db").write_bytes(b"not a database" * 100)
+    suspending = Saying(SignatureType.SUSPEND, SCHOOL, WHO, now(), reason="A breach")
+    scheme = again(town)
+    done = await say(scheme, town.streams, suspending, agreement_id=the_agreement().id)
+    assert (done.is_kept, done.is_covered) == (False, True)
+    accepting = replace(suspending, type=SignatureType.ACCEPT, reason=None)
+    with pytest.raises(StoreUnavailable):
+        await say(scheme, town.streams, accepting, agreement_id=the_agreement().id)
+    (town.scheme.path / "store.db").unlink()
+    await standings(again(town), town.streams)
+    [told] = (await track(again(town), None, at=now()))["agreements"]
+    assert told["state"] == "suspended"
 
 
 async def test_a_router_does_not_load_the_database_library(town: Town) -> None:

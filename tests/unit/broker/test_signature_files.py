@@ -13,7 +13,7 @@ from town import COUNCIL, SCHOOL, WHO, the_agreement
 
 from agreements.signatures import SignatureType
 from broker.keystore import KeysUnavailable
-from broker.register import NotThere
+from broker.saying import NoSay, NotASignature, Saying, signature_type
 from broker.signature_files import (
     LARGEST_BYTES,
     BadSignatureFile,
@@ -25,7 +25,6 @@ from broker.signature_files import (
     sign_file,
     write_signing_key,
 )
-from broker.submitting import NotASignature, Saying, signature_type
 from schemas.keys import BadKey, SigningKey
 
 KEY = SigningKey.generate()
@@ -100,7 +99,7 @@ def test_what_is_no_signature_file_is_refused(raw: bytes, expected: str) -> None
 
 def test_only_who_has_a_say_can_sign() -> None:
     """Told where the party is, not only when the file comes back."""
-    with pytest.raises(NotThere, match=COUNCIL):
+    with pytest.raises(NoSay, match=COUNCIL):
         sign_file(the_agreement(), KEY, Saying(SignatureType.ACCEPT, "somebody", WHO, AT))
     with pytest.raises(NotASignature, match="suspend"):
         signature_type("suspended")
