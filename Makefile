@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo test lint bench serve lock clean
+.PHONY: setup demo test lint bench compiled serve lock clean
 # What tests, lint and measurements need on top of what the program needs.
 setup: .venv/.dev
 
@@ -29,8 +29,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup
+bench: compiled
 	$(BIN)/concordat bench
+
+# Optional, and used by everything once it is there: without a C compiler it says so.
+compiled: setup
+	$(BIN)/python deploy/compile.py
 
 # A scheme of its own in ./scheme, made at the first start; see docs/operating/running.md.
 serve: .venv/.run

@@ -323,8 +323,9 @@ def _decide(event: InHand, *, context: Context) -> None:
 def _size(record: Record) -> int:
     """Bytes of key, value and headers."""
     # Kafka lets a header have no value.
-    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
-    return len(record.key or b"") + len(record.value or b"") + headers
+    headers: Sequence[tuple[str, bytes | None]] = record.headers
+    in_headers = sum([len(name) + len(value or b"") for name, value in headers])
+    return len(record.key or b"") + len(record.value or b"") + in_headers
 
 
 __all__ = [

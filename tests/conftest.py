@@ -1,11 +1,16 @@
 """What tests of several parts need: streams of each kind, and a Kafka for the session."""
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Tests are about the source, whatever has been compiled; `test_compiled.py` compares the two.
+os.environ.setdefault("CONCORDAT_TEST_PURE", "1")
+
 from services.kafka import find_kafka
 from services.local_kafka import LocalKafka, Unavailable
 from services.postgres import Postgres, find_postgres

@@ -25,6 +25,7 @@ from connectors.streams import (
 from connectors.streams.kafka_holding import Held, Holding
 from connectors.streams.kafka_reading import stop
 from connectors.streams.kafka_transactions import TRANSACTION_TIMEOUT_MS, Transactions
+from connectors.streams.kafka_unreadable import as_read
 
 if TYPE_CHECKING:
     from connectors.streams.kafka import KafkaStreams
@@ -75,6 +76,7 @@ class KafkaGroup:
         self._consumer = AIOKafkaConsumer(
             **self._streams.client,
             group_id=self._streams.outward(self.name),
+            key_deserializer=as_read,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -89,6 +91,10 @@ class KafkaGroup:
         self._follow(self._topics)
         try:
             await self._consumer.start()
+            # aiokafka fetches nothing from a broker as long as it keeps records of any of
+            # its partitions, but for so many seconds. With none it fetches for partitions
+            # that it has given out already, while those of others are still worked on.
+            self._consumer._fetcher._prefetch_backoff = 0.0  # noqa: SLF001  it has no setting
         except BaseException as error:
             await stop(self._consumer)
             if isinstance(error, KafkaError):
@@ -260,12 +266,13 @@ class KafkaGroup:
             records: list[Record] = []
             size = 0
             for m in messages:
-                size += m.serialized_key_size + m.serialized_value_size
+                key, value = m.key, m.value
+                size += len(key or b"") + len(value or b"")
                 if records and (len(records) >= self._max_records or size > self._max_bytes):
                     held.waiting.append(_batch(held, records))
                     records, size = [], 0
                 records.append(
-                    Record(topic, partition, m.offset, m.timestamp, m.key, m.value, m.headers)
+                    Record(topic, partition, m.offset, m.timestamp, key, value, m.headers)
                 )
             held.waiting.append(_batch(held, records))
 

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from connectors.streams import Record, StreamsUnavailable
+from connectors.streams.kafka_unreadable import as_read
 
 _FETCH_BYTES = 1024 * 1024
 _TAIL_WAIT_MS = 20
@@ -19,6 +20,7 @@ def new_reader(client: Mapping[str, Any], *, isolation_level: str = "read_commit
     return AIOKafkaConsumer(
         **client,
         group_id=None,
+        key_deserializer=as_read,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level=isolation_level,
@@ -72,7 +74,7 @@ async def read_spans(
                 for m in messages:
                     if m.offset >= left[tp]:
                         break
-                    yield _record(m)
+                    yield _record(tp, m)
             for tp in list(left):
                 # The position also passes what no reader sees: the markers of
                 # transactions, and records of aborted ones.
@@ -87,9 +89,9 @@ async def read_on(
     async with _assigned(client, topic, starts) as consumer:
         while True:
             fetched = await _fetch(consumer, (), _FOLLOW_WAIT_MS)
-            for messages in fetched.values():
+            for tp, messages in fetched.items():
                 for m in messages:
-                    yield _record(m)
+                    yield _record(tp, m)
 
 
 class _assigned:  # noqa: N801  used like a function
@@ -128,5 +130,5 @@ async def _fetch(
     return fetched
 
 
-def _record(m: Any) -> Record:
-    return Record(m.topic, m.partition, m.offset, m.timestamp, m.key, m.value, m.headers)
+def _record(tp: TopicPartition, m: Any) -> Record:
+    return Record(tp.topic, tp.partition, m.offset, m.timestamp, m.key, m.value, m.headers)

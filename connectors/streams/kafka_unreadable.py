@@ -7,12 +7,13 @@ headers, and so do those behind it in its batch (one producer's), which cannot b
 reached any more. They stay in the topic, and their readers tell of their places.
 
 aiokafka has no place to ask for this, so its `PartitionRecords` is replaced by one
-that reads through `_Batch`. A test sends such a record to a real Kafka.
+that reads through `_Batch`, for consumers that carry the mark `as_read`. A test sends
+such a record to a real Kafka.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NoReturn
 
 from aiokafka.consumer import fetcher
 
@@ -44,14 +45,17 @@ class _Batch:
 
     def __iter__(self) -> Iterator[Any]:
         batch = self._batch
-        offset = batch.base_offset
+        found: list[Any] = []
         try:
-            for record in batch:
-                offset = record.offset + 1
-                yield record
+            # All at once: what was read before an error stays in the list.
+            found.extend(batch)
         except UnicodeDecodeError:
-            for place in range(offset, batch.next_offset):
-                yield _Unreadable(place, batch.first_timestamp, batch.timestamp_type)
+            offset = found[-1].offset + 1 if found else batch.base_offset
+            found += [
+                _Unreadable(place, batch.first_timestamp, batch.timestamp_type)
+                for place in range(offset, batch.next_offset)
+            ]
+        return iter(found)
 
 
 class _Batches:
@@ -68,12 +72,42 @@ class _Batches:
 
 
 class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
-    """aiokafka's, reading through `_Batches`."""
+    """aiokafka's, reading through `_Batches`, and giving records as they were read."""
 
-    def __init__(self, tp: Any, records: Any, *others: Any, **named: Any) -> None:
-        super().__init__(tp, _Batches(records), *others, **named)
+    def __init__(self, tp: Any, records: Any, *others: Any) -> None:
+        super().__init__(tp, _Batches(records), *others)
+
+    def _consumer_record(self, _tp: Any, record: Any) -> Any:
+        # A `ConsumerRecord` of each would cost more than the reading, and whoever fetched
+        # knows topic and partition.
+        return record
+
+
+def as_read(_key: bytes) -> NoReturn:
+    """Mark a consumer as one of ours, given as its ``key_deserializer``; is never called."""
+    raise AssertionError("records are given as they were read")
+
+
+_THEIRS: Final = fetcher.PartitionRecords
+
+
+def _partition_records(  # noqa: PLR0913, PLR0917  as aiokafka calls it
+    tp: Any,
+    records: Any,
+    aborted: Any,
+    offset: Any,
+    key_deserializer: Any,
+    value_deserializer: Any,
+    check_crcs: Any,
+    isolation_level: Any,
+) -> Any:
+    made = _PartitionRecords if key_deserializer is as_read else _THEIRS
+    return made(
+        tp, records, aborted, offset, key_deserializer, value_deserializer, check_crcs,
+        isolation_level,
+    )  # fmt: skip
 
 
 def read_past_the_unreadable() -> None:
-    """Have every consumer of this process read past records that aiokafka cannot read."""
-    fetcher.PartitionRecords = _PartitionRecords
+    """Have consumers with `as_read` read past records that aiokafka cannot read."""
+    fetcher.PartitionRecords = _partition_records
