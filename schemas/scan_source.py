@@ -221,27 +221,31 @@ class Writer:
         lengths, branches, enum indexes, booleans and small numbers are ASCII
         bytes themselves. Free text is long, and so a run of its own.
         """
-        lines: list[str] = []
+        return [line for run in self.runs() for line in _run_check(run)]
+
+    def runs(self) -> list[list[Slot]]:
+        """Return the runs of slots whose bytes are usually all ASCII, each from text to text."""
+        runs: list[list[Slot]] = []
         run: list[Slot] = []
         for slot in self.slots:
             joins = slot.kind in _ASCII_KINDS and slot.logical is None
             if run and (slot.free_text or run[-1].free_text or not joins):
-                lines += _run_check(run)
+                runs.append(run)
                 run = []
             if joins:
                 run.append(slot)
-        return lines + _run_check(run)
+        runs.append(run)
+        texts = [[n for n, slot in enumerate(run) if slot.kind == "string"] for run in runs]
+        return [run[at[0] : at[-1] + 1] for run, at in zip(runs, texts, strict=True) if at]
 
 
 def _run_check(run: list[Slot]) -> list[str]:
-    strings = [slot for slot in run if slot.kind == "string"]
-    if not strings:
-        return []
-    first, past = strings[0].index, strings[-1].index + 1
+    first, past = run[0].index, run[-1].index + 1
     return [
         f"    if not d[b{first}:b{past}].isascii():",
         *(
             f"        text(d, b{s.index}, b{s.index + 1}, {s.nullable}, {s.path!r})"
-            for s in strings
+            for s in run
+            if s.kind == "string"
         ),
     ]

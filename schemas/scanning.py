@@ -21,6 +21,7 @@ from typing import Any, Self
 from schemas.avro import BadSchema, Schema, kind_of, named_types, parse
 from schemas.scan_source import Writer
 from schemas.slots import Slot, text_of
+from schemas.striding import IS_COMPILED, strider_of
 from schemas.walking import MalformedAvro
 
 __all__ = ["MalformedAvro", "Scanner", "Slot", "text_of"]
@@ -34,12 +35,12 @@ class Scanner:
     that of its branch slot); ``spans`` gives first and past-last slot of every
     path, records included; ``source`` is the generated Python, for the curious.
 
-    ``compiled`` is the function behind :meth:`scan`, for callers who count
-    nanoseconds. ``walk`` is the same without the check that the record ends
-    where the bytes do, for a record inside others.
+    ``compiled`` is the function behind :meth:`scan`, and ``strider`` what takes most
+    records in its place where Python is compiled. ``walk`` is the same without the check
+    that the record ends where the bytes do, for a record inside others.
     """
 
-    __slots__ = ("compiled", "index", "schema", "slots", "source", "spans", "walk")
+    __slots__ = ("compiled", "index", "schema", "slots", "source", "spans", "strider", "walk")
 
     compiled: Callable[[bytes, int], list[int]]
     walk: Callable[[bytes, int], list[int]]
@@ -75,6 +76,7 @@ class Scanner:
         exec(compile(self.source, "<scanner>", "exec"), namespace)  # noqa: S102
         self.walk = namespace["walk"]
         self.compiled = namespace["scan"]
+        self.strider = strider_of(self.slots, writer.runs())
 
     def scan(self, data: bytes, start: int = 0) -> list[int]:
         """Return ``len(slots) + 1`` boundaries: slot ``i`` is ``data[b[i]:b[i+1]]``.
@@ -85,4 +87,8 @@ class Scanner:
         Raises:
             MalformedAvro: the bytes are not one value of the schema, shortest form.
         """
+        if IS_COMPILED and self.strider is not None:
+            boundaries = self.strider.stride(data, start)
+            if boundaries is not None:
+                return boundaries
         return self.compiled(data, start)

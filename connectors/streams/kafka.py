@@ -26,9 +26,10 @@ from connectors.streams import (
     UnknownTopic,
 )
 from connectors.streams.kafka_group import KafkaGroup
+from connectors.streams.kafka_packing import Topic
 from connectors.streams.kafka_reading import ends_of, new_reader, read_on, read_spans, stop
 from connectors.streams.kafka_topics import describe, limits_of, until_led
-from connectors.streams.kafka_transactions import Topic, Transactions
+from connectors.streams.kafka_transactions import Transactions
 from connectors.streams.kafka_unreadable import read_past_the_unreadable
 from connectors.streams.security import Security
 

@@ -10,33 +10,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from itertools import count
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from connectors.streams import Headers, Outgoing, RecordTooLarge, StreamsUnavailable
-from connectors.streams.partitioning import key_hash, size_of
+from connectors.streams import Outgoing, StreamsUnavailable
+from connectors.streams.kafka_packing import Built, Topic, pack
 
 TRANSACTION_TIMEOUT_MS = 10_000
 """How long the broker lets a transaction of a vanished producer hold readers up."""
 
 _STOP_SECONDS = 5.0
-_turns = count()
-
-
-class Topic(NamedTuple):
-    """A topic as the brokers have it."""
-
-    name: str
-    partitions: int
-    max_batch_bytes: int
-    """The topic's own limit, for a batch as it is sent."""
-
-
-Built = list[tuple[str, int, Any]]
-"""Topic, partition and filled record batch, in the order in which they are sent."""
 
 
 class Transactions:
@@ -87,42 +72,13 @@ class Transactions:
         Raises:
             RecordTooLarge: one of them exceeds our limit or its topic's.
         """
-        # Hot path: one pass, plain lists for the batches that are being filled.
-        create = self._producer.create_batch
-        now_ms = int(time.time() * 1000)
-        filling: dict[str, list[Any]] = {}
-        # Topics with a limit below what a batch of ours may have: by far the exception.
-        tight: dict[str, int] = {}
-        built: Built = []
-        for name, key, value, headers in outgoing:
-            slots = filling.get(name)
-            if slots is None:
-                topic = topics[name]
-                slots = filling[name] = [None] * topic.partitions
-                if topic.max_batch_bytes < self.max_record_bytes:
-                    tight[name] = topic.max_batch_bytes
-            turn = next(_turns) if key is None else key_hash(key)
-            partition = turn % len(slots)
-            if type(headers) is not list:  # aiokafka's compiled builder takes nothing else
-                headers = list(headers)  # noqa: PLW2901
-            batch = slots[partition]
-            if (
-                batch is not None
-                and not (tight and _is_full(batch, tight.get(name), key, value, headers))
-                and batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
-            ):
-                continue
-            batch = slots[partition] = create()
-            built.append((topics[name].name, partition, batch))
-            batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
-            # A batch takes its first record whatever its size, so only here can a record
-            # be larger than a batch may be.
-            limit = tight.get(name, self.max_record_bytes)
-            if batch.size() > limit:
-                size = size_of(key, value, headers)
-                if size > limit:
-                    raise RecordTooLarge(name, size, limit)
-        return built
+        return pack(
+            outgoing,
+            topics,
+            self._producer.create_batch,
+            max_record_bytes=self.max_record_bytes,
+            now_ms=int(time.time() * 1000),
+        )
 
     async def commit(
         self, built: Built, *, group: str = "", offsets: Mapping[TopicPartition, int] | None = None
@@ -159,9 +115,3 @@ class Transactions:
         # A stop that was cut short leaves the connections open.
         with contextlib.suppress(KafkaError, OSError):
             await self._producer.client.close()
-
-
-def _is_full(
-    batch: Any, limit: int | None, key: bytes | None, value: bytes | None, headers: Headers
-) -> bool:
-    return limit is not None and batch.size() + size_of(key, value, headers) > limit

@@ -177,3 +177,34 @@ def test_accepted_bytes_are_the_only_way_to_write_their_values(
     if "nan" in repr(value):  # there are many NaNs, and Python keeps one
         return
     assert encoded(parsed, value) == data
+
+
+@thorough
+@given(written(flat=True), st.data())
+def test_what_is_strided_over_the_scanner_accepts_alike(
+    made: tuple[Any, bytes], chance: st.DataObject
+) -> None:
+    """The quick walk gives the scanner's boundaries or none, also of bytes that were changed."""
+    schema, data = made
+    scanner = Scanner(schema)
+    place = chance.draw(st.integers(0, len(data)))
+    changed = data[:place] + chance.draw(st.binary(max_size=2)) + data[place + 1 :]
+
+    for some in (data, changed, data[:place]):
+        found = None if scanner.strider is None else scanner.strider.stride(b"xy" + some, 2)
+        assert found is None or found == scanner.compiled(b"xy" + some, 2)
+
+
+def test_placements_are_strided_over() -> None:
+    """Of a record of the shipped types the quick walk finds every boundary."""
+    scanner = shipped().latest("uk.gov.csc.cla-placement.v1").scanner
+    data = encoded(parse(scanner.schema), an_example(scanner))
+
+    assert scanner.strider is not None
+    assert scanner.strider.stride(data, 0) == scanner.compiled(data, 0)
+
+
+def an_example(scanner: Scanner) -> dict[str, Any]:
+    """Return a record with the simplest value of each field."""
+    simple = {"string": "A1", "boolean": False, "int": 20_000, "long": 1, "enum": None}
+    return {slot.path: None if slot.nullable else simple[slot.kind] for slot in scanner.slots}
