@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from agreements.law import validate
 from agreements.model import Agreement
 from agreements.problems import AgreementInvalid, Problem, nearest
-from agreements.reading import from_document
+from agreements.reading import from_document, read_agreement
 from agreements.templates.filling import BindingsInvalid, adopt, bind
 from agreements.templates.library import shipped_names, shipped_template, shipped_templates
 from agreements.templates.life import Standing, TemplateState
@@ -74,6 +74,7 @@ class Entry:
             "summary": " ".join(document.summary.split()),
             "licence": {"id": document.licence, "text": LICENCE_TEXT},
             **life,
+            "may_be_adopted": self.may_be_adopted,
             "revision": self.revision,
             "places": {
                 name: place.model_dump(mode="json", exclude_unset=True)
@@ -207,7 +208,9 @@ def adopted(template: Template, options: Sequence[str], file: Path | None) -> Ad
     problems = tuple(validate(agreement, shipped()))
     if any(problem.severity == "error" for problem in problems):
         raise AgreementInvalid(made, problems)
-    return Adoption(agreement, agreement_text(template, values), values, problems)
+    text = agreement_text(template, values)
+    read_agreement(text, name=made)  # what is written can be read again: it may be too large
+    return Adoption(agreement, text, values, problems)
 
 
 def of_options(template: Template, options: Sequence[str]) -> dict[str, str | list[str]]:

@@ -19,6 +19,7 @@ from schemas.identifiers import check
 
 PLACE: Final = re.compile(r"<([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)>")
 
+_MOST_VALUES: Final = 200  # as many parties as an agreement has room for
 _EMAIL: Final = re.compile(r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _TELEPHONE: Final = re.compile(r"\+?[0-9][0-9 ]{5,20}")
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/ -]{0,59}")
@@ -162,6 +163,9 @@ def _checked(
     if len(values) > 1 and not place.many:
         remedy = "give it one value"
         return _problem("wrong-binding", name, "takes one value, got several", remedy, source)
+    if len(values) > _MOST_VALUES:
+        expected = f"expected at most {_MOST_VALUES} values"
+        return _problem("wrong-binding", name, expected, "make several agreements", source)
     if len(set(values)) < len(values):
         return _problem("wrong-binding", name, "has a value twice", "keep one of them", source)
     if not all(is_of_kind(place.kind, one) for one in values):

@@ -150,5 +150,10 @@ def diff(
 
 def write_new(path: Path, text: str) -> None:
     """Write a file that must not be there yet."""
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        from broker.register import AlreadyThere
+
+        raise AlreadyThere(f"{path} exists: choose another name, or take it away first") from None

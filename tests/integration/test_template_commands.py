@@ -104,7 +104,7 @@ def test_what_is_missing_is_named_and_nothing_is_written(
     assert {problem["code"] for problem in problems} == {"missing-binding", "unknown-binding"}
     assert all(problem["remedy"] for problem in problems)
     Path("local.yaml").write_text("mine", encoding="utf-8")
-    assert "exists" in commands.refusal(*adopt, "--bindings", bindings).lower()
+    assert "choose another name" in commands.refusal(*adopt, "--bindings", bindings)
     assert Path("local.yaml").read_text(encoding="utf-8") == "mine"
     assert "did you mean" in commands.refusal("template", "adopt", "hospital-discharg")
 

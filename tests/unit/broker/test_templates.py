@@ -227,6 +227,16 @@ def test_values_that_do_not_go_together_are_refused() -> None:
         adopted(a_template(), [*given, "trusts=oldtown-council"], None)
 
 
+def test_more_values_than_an_agreement_has_room_for_are_refused() -> None:
+    """Before anything is made of them."""
+    given = [f"{name}={value}" for name, value in VALUES.items() if isinstance(value, str)]
+    many = ",".join(f"trust-{number}" for number in range(6000))
+    with pytest.raises(AgreementInvalid, match="at most 200 values"):
+        adopted(a_template(), [*given, f"trusts={many}"], None)
+    some = ",".join(f"trust-{number}" for number in range(200))
+    assert len(adopted(a_template(), [*given, f"trusts={some}"], None).agreement.parties) == 201
+
+
 @pytest.mark.parametrize("body", [{}, {"text": 1}, {"text": "a: b", "life": {}}, {"text": "x"}])
 def test_a_register_that_was_tampered_with_is_told_and_not_believed(
     scheme: SchemeFolder, body: dict[str, Any]

@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -9,6 +10,7 @@ import pytest
 
 from schemas.avro import fingerprint, parse
 from schemas.catalogue import BadSchema, Catalogue, EventType, Sensitivity, UnknownSchema, shipped
+from schemas.listing import types_page
 
 CHILD = {"name": "childId", "type": "string", "identifier": "la-child-id", "subject": "primary"}
 
@@ -109,6 +111,12 @@ def test_a_shipped_file_is_named_for_its_type() -> None:
     for entry in folder.iterdir():
         document = json.loads(entry.read_text(encoding="utf-8"))
         assert entry.name == f"{document['eventType']}.avsc"
+
+
+def test_the_page_of_event_types_is_the_generated_one() -> None:
+    """To write it again: print ``schemas.listing.types_page()`` into it."""
+    page = Path(__file__).parents[3] / "docs" / "using" / "event-types.md"
+    assert page.read_text(encoding="utf-8") == types_page()
 
 
 def test_fields_are_listed_by_dotted_path() -> None:
