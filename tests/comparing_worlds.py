@@ -30,7 +30,7 @@ from deciding_world import (
 
 from agreements.candidates import to_us
 from agreements.comparing import compare
-from agreements.deciding import Decision, Permit, Review, decide
+from agreements.deciding import Decision, Hold, Permit, Review, decide
 from agreements.opened import OpenedEvent
 from agreements.reading import from_document
 from agreements.rules import Rules
@@ -147,7 +147,13 @@ def a_document(choose: Choose) -> Document:
         *flows,
         parties=[{"id": party, "role": "controller", "direction": "both"} for party in PARTIES],
     )
-    for change in (_change_limits, _change_purpose, _change_consent, _change_dates):
+    for change in (
+        _change_limits,
+        _change_purpose,
+        _change_consent,
+        _change_dates,
+        _change_suspension,
+    ):
         if choose((True, False, False)):
             change(document, flows[0], choose)
     return document
@@ -261,6 +267,10 @@ def _change_consent(_document: Document, flow: Document, choose: Choose) -> None
     flow["needs_consent"] = choose((True, False))
 
 
+def _change_requires(_document: Document, flow: Document, choose: Choose) -> None:
+    flow["requires"] = list(choose(((), ("dspt",), ("dspt", "iso-27001"), ("iso-27001",))))
+
+
 def _change_legal(_document: Document, flow: Document, choose: Choose) -> None:
     flow["legal"]["provider"] = deepcopy(dict(choose(BASES)))
 
@@ -321,7 +331,10 @@ def _change_flows(document: Document, flow: Document, choose: Choose) -> None:
 
 
 def _change_suspension(document: Document, _flow: Document, choose: Choose) -> None:
-    document["suspension"] = {"then": choose(("deny", "review"))}
+    document["suspension"] = {
+        "then": choose(("deny", "review")),
+        "hold_for": choose(("P14D", "P14D", "P2D", "P90D")),
+    }
 
 
 _Change = Callable[[Document, Document, Choose], None]
@@ -333,6 +346,7 @@ _OF_FLOWS: tuple[_Change, ...] = (
     _change_limits,
     _change_form,
     _change_consent,
+    _change_requires,
     _change_legal,
     _change_justification,
     _change_people,
@@ -404,7 +418,14 @@ def _events() -> tuple[OpenedEvent, ...]:
     )
 
 
-_TIMES: tuple[datetime, ...] = (NOON, NOON + timedelta(days=40))
+# While it runs, after an assurance lapsed, while it is suspended, and long after that.
+_SUSPENDED = NOON + timedelta(days=45)
+_TIMES: tuple[datetime, ...] = (
+    NOON,
+    NOON + timedelta(days=40),
+    _SUSPENDED + timedelta(days=1),
+    _SUSPENDED + timedelta(days=30),
+)
 
 
 @dataclass(frozen=True)
@@ -434,7 +455,16 @@ def decisions(document: Document) -> dict[Asked, Decision]:
 def _parties() -> dict[bytes, bytes | None]:
     world = World()
     for party in PARTIES:
-        world.party(party, purposes=[PURPOSE, "another"])
+        held = ("dspt", "2026-07-01"), ("iso-27001", "2027-07-01")
+        world.party(
+            party,
+            purposes=[PURPOSE, "another"],
+            assurances=[
+                {"kind": kind, "valid_from": "2026-01-01", "valid_until": until}
+                for kind, until in held
+                if party != SCHOOL or kind == "dspt"
+            ],
+        )
     for name, kind in (("1", "opt-out"), ("2", "consent-withdrawn")):
         world.objection(
             name, kind=kind, subject=OBJECTOR.hex(), recipients=None, purposes=None, until=None
@@ -445,6 +475,7 @@ def _parties() -> dict[bytes, bytes | None]:
 def _rules(document: Document) -> Rules:
     world = World(documents=dict(_parties()), catalogue=CATALOGUE)
     world.agree(document)
+    world.sign(document, document["parties"][0]["id"], type="suspend", effective_at=_SUSPENDED)
     return world.rules()
 
 
@@ -470,12 +501,10 @@ def lies(old: Document, new: Document) -> Iterator[str]:
 
 def _grown(old: Decision | None, new: Decision | None) -> str | None:
     """Return in which way the new decision lets more through; None when it does not."""
-    if isinstance(new, Review):
-        return None if isinstance(old, Review | Permit) else "a refusal became a review"
-    if not isinstance(new, Permit):
+    if _openness(new) > _openness(old):
+        return f"{type(old).__name__} became {type(new).__name__}"
+    if not isinstance(new, Permit) or not isinstance(old, Permit):
         return None
-    if not isinstance(old, Permit):
-        return "it was not permitted"
     more = set(new.items) - set(old.items)
     if more:
         return f"{sorted(more)} more"
@@ -484,6 +513,14 @@ def _grown(old: Decision | None, new: Decision | None) -> str | None:
         if not _could_be_made(given[path], had[path]):
             return f"{path} tells more"
     return None
+
+
+def _openness(decision: Decision | None) -> int:
+    """What is held can be released, what is reviewed can be let through by a person."""
+    for openness, kind in ((3, Permit), (2, Review), (1, Hold)):
+        if isinstance(decision, kind):
+            return openness
+    return 0
 
 
 def _could_be_made(given: Any, had: Any) -> bool:

@@ -134,7 +134,7 @@ class World:
 
     def objection(self, name: str, *, by: SigningKey = SCHEME, **document: Any) -> None:
         """Put an objection, signed by the scheme unless another key is given."""
-        given = {
+        given: dict[str, Any] = {
             "id": name,
             "revision": 1,
             "from": "2026-01-01T00:00:00Z",

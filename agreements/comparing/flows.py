@@ -100,7 +100,7 @@ class _Both:
     catalogue: Catalogue
 
     def changes(self) -> Iterator[Change]:
-        fields = self._fields()
+        fields, complete = self._fields(), self._is_complete()
         for recipient in dict.fromkeys(chain(self.new.to, self.old.to)):
             before = _publishers(self.old, recipient) if recipient in self.old.to else ()
             after = _publishers(self.new, recipient) if recipient in self.new.to else ()
@@ -112,7 +112,7 @@ class _Both:
             if leaving:
                 yield _ends(self.old, recipient, leaving, self.former)
             if staying:
-                for change in self._content(recipient, fields):
+                for change in self._content(recipient, fields, complete):
                     yield replace(change, flow=self.new.id, recipient=recipient, publishers=staying)
         for name in ("from_", "to"):
             old, new = getattr(self.old, name), getattr(self.new, name)
@@ -121,7 +121,9 @@ class _Both:
                 text = sentence(f"flow {self.new.id}", "the parties stand in another order")
                 yield Change(REWORDS, "party-order", path, text, flow=self.new.id)
 
-    def _content(self, recipient: str, fields: Fields) -> Iterator[Change]:
+    def _content(
+        self, recipient: str, fields: Fields, complete: tuple[bool, bool]
+    ) -> Iterator[Change]:
         old, new = self.old, self.new
         place = f"flow {new.id} to {recipient}"
         yield from part_changes(old, new, path=self.path, place=place)
@@ -134,9 +136,9 @@ class _Both:
         )
         places = Places(f"{self.path}.items", f"{self.former}.items", place)
         yield from item_changes(old.items, new.items, fields, places=places)
-        yield from self._consequences(place)
+        yield from self._consequences(place, complete)
 
-    def _consequences(self, place: str) -> Iterator[Change]:
+    def _consequences(self, place: str, complete: tuple[bool, bool]) -> Iterator[Change]:
         """Return what follows from several fields together."""
         old, new = self.old, self.new
         if old.delivery == "payload" != new.delivery and any(item.required for item in old.items):
@@ -148,7 +150,7 @@ class _Both:
                 sentence(place, text),
                 runs=True,
             )
-        before, after = self._is_complete()
+        before, after = complete
         if before is not after:
             text = "the legal bases were incomplete, so nothing was shared; now they are complete"
             if before:

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from agreements.canonical import digest
 from agreements.comparing import compare, conditions, flows, items, narrowing, only_narrows
 from agreements.comparing.terms import TERMS
-from agreements.comparing.weighing import REWORDS, Term
+from agreements.comparing.weighing import NARROWS, REWORDS, Members, Term
 from agreements.deciding import Permit
-from agreements.model import Effective, Flow, Part, SchemaRange
+from agreements.model import Effective, Flow, Part, SchemaRange, Suspension
 from agreements.paper import to_markdown, write
 from agreements.reading import from_document
 
@@ -110,6 +110,16 @@ def _turned(part: type[Part], field: str) -> Callable[[pytest.MonkeyPatch], None
     return break_it
 
 
+def _narrowed_either_way(part: type[Part], field: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """Call it a narrowing, whatever is added to a list or taken out of it."""
+
+    def break_it(monkeypatch: pytest.MonkeyPatch) -> None:
+        known = Members("what is required", added=NARROWS, removed=NARROWS)
+        monkeypatch.setitem(TERMS[part], field, known)
+
+    return break_it
+
+
 def _patched(*places: tuple[Any, str], by: Any) -> Callable[[pytest.MonkeyPatch], None]:
     def break_it(monkeypatch: pytest.MonkeyPatch) -> None:
         for module, name in places:
@@ -176,6 +186,11 @@ BROKEN: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Document, Document
         {"schemas": {"min": 1, "max": 1}},
         {"schemas": {"min": 1, "max": 2}},
     ),
+    "an assurance less narrows": (
+        _narrowed_either_way(Flow, "requires"),
+        {"requires": ["dspt"]},
+        {"requires": []},
+    ),
     "consent dropped narrows": (
         _turned(Flow, "needs_consent"),
         {"needs_consent": True, "when": [{"item": "consent", "present": True}]},
@@ -193,6 +208,15 @@ def test_a_comparison_that_is_broken_on_purpose_is_noticed(
     old, new = a_document_of(before), a_document_of(after) | {"version": 2}
     assert not list(lies(old, new))
     break_it(monkeypatch)
+    assert list(lies(old, new))
+
+
+def test_what_follows_a_suspension_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a person decides after a suspension is more than what is refused."""
+    old, new = a_document_of({}), a_document_of({}) | {"version": 2}
+    old["suspension"], new["suspension"] = {"then": "deny"}, {"then": "review"}
+    assert not list(lies(old, new))
+    _turned(Suspension, "then")(monkeypatch)
     assert list(lies(old, new))
 
 
