@@ -115,9 +115,10 @@ def _show_flow(console: Console, flow: Mapping[str, Any]) -> None:
 def _items(flow: Mapping[str, Any]) -> Iterable[str]:
     never = set(flow["never_present"])
     for path, item in flow["items"].items():
-        if item["new"] and flow["happened"]:
+        # Of deliveries that are gained or lost as a whole, nothing need be told by item.
+        if item["new"] > flow["gained"]["events"]:
             yield f"{path}: newly disclosed in {_events(item['new'])}"
-        if item["gone"]:
+        if item["gone"] > flow["lost"]["events"]:
             yield f"{path}: no longer disclosed in {_events(item['gone'])}"
         for change in item["changed"]:
             yield (

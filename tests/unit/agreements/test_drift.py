@@ -118,6 +118,13 @@ def test_a_flow_that_lets_nothing_through_is_unused_and_says_by_what() -> None:
     assert found[1].examples[0] == "event-1"
 
 
+def test_what_kept_events_back_long_ago_is_not_why_nothing_comes_now() -> None:
+    """No event of late is what has to be asked about."""
+    refused = happened("deny", "condition-not-met", detail="when[0]")
+    (finding,) = look((refused, 5, LONG_AGO), world=old_world())
+    assert "no such event came" in finding.text
+
+
 def test_a_flow_that_is_new_or_not_looked_at_for_long_is_not_called_unused() -> None:
     """Signed three weeks ago; or seen for a week only."""
     text = an_agreement()

@@ -1,5 +1,7 @@
 """A draft on past events: what it gains and loses, decided as it would have been then."""
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -17,9 +19,11 @@ from deciding_world import (
     a_flow,
     key_of,
 )
-from routing_world import a_scheme_of, broker_keys, sealing_key
+from routing_world import NOON_MS, a_scheme_of, broker_keys, sealing_key
 from simulating_world import GROUP, Past, a_draft, a_text
 
+from agreements.gain_figures import Happened
+from agreements.gains import Gains
 from broker.keyring import Keyring
 from broker.past import decided
 from broker.periods import Period
@@ -104,8 +108,8 @@ async def test_another_transform_is_told_as_a_change(past: Past) -> None:
 
 async def test_items_that_no_event_has_and_those_withheld_are_told_apart(past: Past) -> None:
     """An item that is never there is of no use; one that does not validate is a fault."""
-    await past.happen({"upn": "no number"}, {"upn": "no number"}, at_ms=NOW)
-    flow = a_flow(items=items("childId", "urn", "upn"))
+    await past.happen({"upn": "no number"}, {"upn": "no number", "sex": None}, at_ms=NOW)
+    flow = a_flow(items=items("childId", "urn", "upn", "sex"))
     tried = (await past.simulate(a_draft(flow, version=2))).gains.flows[FLOW]
     assert tried.never_present == ["urn"]
     assert dict(tried.items["upn"].withheld) == {"invalid-identifier": 2}
@@ -138,6 +142,63 @@ async def test_what_was_known_is_right_whichever_partition_is_read_first(past: P
     assert found[0][1] > found[1][1]
     flow = (await past.simulate(a_draft())).gains.flows[FLOW]
     assert (flow.permitted, flow.would_permit, flow.lost.events) == (1, 1, 0)
+
+
+async def test_an_event_is_as_old_as_it_was_when_it_was_decided(past: Past) -> None:
+    """Nothing grows too old by waiting for a simulation."""
+    age = (NOW - NOON_MS) // 1000
+    await past.happen({}, at_ms=NOW)
+    await past.happen({}, at_ms=NOW + 2000)
+    draft = a_draft(a_flow(max_age=f"PT{age + 1}S"), version=2)
+    flow = (await past.simulate(draft)).gains.flows[FLOW]
+    assert (flow.would_permit, flow.lost_to) == (1, {"too-old": 1})
+
+
+@pytest.mark.parametrize(
+    "effective",
+    [
+        {"starts_at": "2020-01-01", "ends_at": "2021-01-01"},
+        {"starts_at": "2090-01-01", "ends_at": "2100-01-01"},
+    ],
+)
+async def test_a_drafts_own_dates_are_left_out_of_account(
+    past: Past, effective: dict[str, str]
+) -> None:
+    """One that begins next year, or that has ended, is tried on what there is."""
+    await past.happen({}, at_ms=NOW)
+    flow = (await past.simulate(a_draft(version=2, effective=effective))).gains.flows[FLOW]
+    assert (flow.permitted, flow.would_permit) == (1, 1)
+
+
+async def test_an_event_that_is_no_longer_held_is_counted_and_not_mistaken(
+    past: Past, tmp_path: Path
+) -> None:
+    """Retention has taken it; the next one in its place is another event."""
+    for second in range(3):
+        await past.happen({"sex": str(second % 2 + 1)}, at_ms=NOW + second)
+    with contextlib.closing(sqlite3.connect(tmp_path / "streams.db")) as file:
+        file.execute(
+            "DELETE FROM records WHERE id = (SELECT min(r.id) FROM records r"
+            " JOIN logs l ON l.id = r.id >> 40 WHERE l.topic = ?)",
+            (past.topic,),
+        )
+        file.commit()
+    found = await past.simulate(a_draft())
+    assert (found.not_held, found.gains.events) == (1, 2)
+    assert not found.unopenable
+
+
+async def test_what_a_publisher_loses_that_is_left_out_is_counted(tmp_path: Path) -> None:
+    """Its events are not the draft's, yet what the draft takes the place of was made of them."""
+    async with open_streams(f"sqlite:{tmp_path / 'streams.db'}") as streams:
+        both = a_text(a_flow(**{"from": [COUNCIL, SCHOOL]}))
+        past = Past(streams, topic=EVENTS + SCHOOL, documents=a_scheme_of(both))
+        await past.begin()
+        await streams.create_topics({EVENTS + COUNCIL: 1})
+        await past.happen({"publisher": SCHOOL}, at_ms=NOW)
+        draft = a_draft(a_flow(), version=2)
+        flow = (await past.simulate(draft)).gains.flows[FLOW]
+        assert (flow.permitted, flow.lost_to) == (1, {"no-agreement": 1})
 
 
 async def test_keys_and_purposes_are_those_of_then(past: Past) -> None:
@@ -198,6 +259,18 @@ async def test_a_draft_that_supersedes_another_is_compared_with_that(past: Past)
     gains = (await past.simulate(draft)).gains
     assert not gains.flows[FLOW].gained.events
     assert gains.flows[FLOW].permitted == 1
+
+
+def test_where_one_of_two_agreements_permitted_it_was_permitted() -> None:
+    """A draft may take the place of two that go by the same flow; in whichever order."""
+    draft = a_draft(id="https://example.org/new", supersedes={"uri": AGREEMENT, "version": 1})
+    permit = Happened(AGREEMENT, 1, *FLOW, "permit", "", "", ("childId",), (), ())
+    deny = Happened(draft.id, 1, *FLOW, "deny", "not-signed", "", (), (), ())
+    for happened in ((permit, deny), (deny, permit)):
+        gains = Gains(draft)
+        gains.add("event-1", (COUNCIL, PLACEMENT), happened, ())
+        gains.settle()
+        assert gains.flows[FLOW].permitted == gains.flows[FLOW].lost.events == 1
 
 
 async def test_only_decisions_of_the_period_are_looked_at(past: Past) -> None:
