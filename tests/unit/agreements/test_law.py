@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -296,6 +297,106 @@ def test_a_rule_finds_what_breaks_it_and_accepts_what_mends_it(
     broken = changed(a_document(), breaks)
     assert code in codes(broken, catalogue)
     assert code not in codes(changed(broken, mends), catalogue)
+
+
+OLD = {"effective.starts_at": "2018-05-24"}
+IN_SHARED_TEXT = {
+    EVENTS: DISCHARGE,
+    f"{ITEMS}[0]": {"path": "reasonForReferral", "free_text": True, "justification": "No code."},
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "is_found"),
+    [
+        ("unknown-duty-holder", {"breach": {"ico_lead": "school"}}, True),
+        ("unknown-duty-holder", {"retention[0].party": "school"}, True),
+        ("code-not-in-force", {**OLD, f"{PROVIDER}.art9": ["h"]}, True),
+        ("code-not-in-force", {**OLD, f"{PROVIDER}.sch1": [2]}, True),
+        ("code-not-in-force", {**OLD, f"{PROVIDER}.art10": "official-authority"}, True),
+        ("code-not-in-force", {"effective.starts_at": "2018-05-25"}, False),
+        ("code-ends", {"effective.starts_at": "2026-04-01"}, False),
+        ("annex-1", {f"{PROVIDER}.annex1": "safeguarding"}, True),
+        ("annex-1", {f"{PROVIDER}.art6": "ea", f"{PROVIDER}.annex1": "crime"}, False),
+        ("schedule-1-extension", {f"{PROVIDER}.sch1": [36, 2]}, True),
+        ("schedule-1-extension", {f"{PROVIDER}.sch1": [30]}, False),
+        (
+            "public-authority-interests",
+            {
+                f"{RECIPIENT}.art6": "ea",
+                "parties[1].identifiers": [{"system": "police-force", "value": "14"}],
+            },
+            True,
+        ),
+        ("unknown-event", {"flows[0].feedback": "uk.gov.csc.no-such.v1"}, True),
+        ("unknown-event", {"flows[0].feedback": MISSING[0]}, False),
+        (
+            "free-text-review",
+            {
+                **IN_SHARED_TEXT,
+                WHEN: [
+                    {"item": "wardName", "present": True, "otherwise": "review"},
+                    {"item": "wardName", "present": True, "otherwise": "deny"},
+                ],
+            },
+            False,
+        ),
+        ("free-text-review", {**IN_SHARED_TEXT, f"{ITEMS}[0].transform": "drop"}, False),
+        ("confidentiality-reference", {f"{RECIPIENT}.confidentiality": "court-order"}, True),
+        ("confidentiality-reference", {f"{RECIPIENT}.confidentiality": "statute-overrides"}, False),
+    ],
+)
+def test_a_rule_looks_at_each_place_that_it_is_about(
+    code: str, changes: Changes, *, is_found: bool, catalogue: Catalogue
+) -> None:
+    """Both sides, every field that holds what it is about, and no other."""
+    assert (code in codes(changed(a_document(), changes), catalogue)) == is_found
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "begins"),
+    [
+        ("annex1", "safeguarding", "2026-02-05"),
+        ("confidentiality", "s251-support", "2007-03-01"),
+        ("art9", ["h"], "2018-05-25"),
+        ("sch1", [2], "2018-05-25"),
+        ("art10", "authorised-by-law", "2018-05-25"),
+        ("part3", {"s35": "task", "sch8": ["4"]}, "2018-05-25"),
+    ],
+)
+def test_each_code_of_a_side_is_looked_up_in_its_list(
+    field: str, value: Any, begins: str, catalogue: Catalogue
+) -> None:
+    """A code used before its commencement is told at its place, and from that day it is not."""
+    day = date.fromisoformat(begins)
+    side = {"regime": "uk-gdpr", field: value}
+
+    def places(starts_at: date) -> set[str]:
+        changes = {PROVIDER: side, "effective.starts_at": starts_at.isoformat()}
+        found = validate(from_document(changed(a_document(), changes)), catalogue)
+        return {one.path for one in found if one.code == "code-not-in-force"}
+
+    early = places(day - timedelta(days=1))
+    assert any(path.startswith(f"{PROVIDER}.{field}") for path in early)
+    assert not any(path.startswith(f"{PROVIDER}.{field}") for path in places(day))
+
+
+def test_an_assurance_is_looked_up_in_its_list(catalogue: Catalogue) -> None:
+    """What nobody could hold on the first day is told."""
+    changes = {"flows[0].requires": ["dspt"], "effective.starts_at": "2018-03-31"}
+    found = validate(from_document(changed(a_document(), changes)), catalogue)
+    assert "flows[0].requires[0]" in {one.path for one in found if one.code == "code-not-in-force"}
+
+
+def test_a_code_that_ends_on_the_first_day_is_told_once(catalogue: Catalogue) -> None:
+    """Out of force from the start is one thing, running out on the way another."""
+    gone = {
+        f"{PROVIDER}.gateways": [f"{ACT}/ukpga/2014/23/schedule/3"],
+        "effective.starts_at": "2022-07-01",
+    }
+    found = codes(changed(a_document(), gone), catalogue)
+    assert "code-not-in-force" in found
+    assert "code-ends" not in found
 
 
 def test_every_rule_has_a_case() -> None:
