@@ -164,6 +164,24 @@ def withdraw(
     _tell_entry(entry, "is withdrawn", as_json=as_json)
 
 
+@template_app.command("history")
+def history(
+    name: Name, version: AnyVersion = None, folder: Dir = HERE, as_json: Json = False
+) -> None:
+    """Show what became of a version so far: every move, and every comment."""
+    entry = _read(folder, name, version, None)
+    if as_json:
+        print_json(entry.to_json())
+        return
+    template = entry.template
+    typer.echo(f"{template.uri} version {template.version} is {entry.state}")
+    for step in entry.standing.steps if entry.standing is not None else ():
+        reason = f": {step.reason}" if step.reason else ""
+        typer.echo(f"  {step.at:%Y-%m-%d %H:%M} {step.move} by {step.by}{reason}")
+    for said in entry.comments:
+        typer.echo(f"  comment {said['number']} by {said['by']}, {said['at']}: {said['text']}")
+
+
 @template_app.command("adopters")
 def adopters(
     name: Name, version: AnyVersion = None, folder: Dir = HERE, as_json: Json = False

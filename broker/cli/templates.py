@@ -61,7 +61,7 @@ def show(
     folder: Dir = HERE,
     as_json: Json = False,
 ) -> None:
-    """Show a template's text, its places, where it stands in its life and what was said of it."""
+    """Show a template's text; with --json its places, its life and its comments as well."""
     from agreements.templates.writing import bindings_text
     from broker.templates import TemplateShelf
 

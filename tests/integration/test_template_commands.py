@@ -177,6 +177,9 @@ def test_a_new_version_is_discussed_assured_and_published(
         "template", "withdraw", *name, "--by", READER, "--reason", "Two days were better"
     )
     assert withdrawn["steps"][-1]["reason"] == "Two days were better"
+    _, told, _ = commands.run("template", "history", *name)
+    assert "withdraw by R. Reader, IG lead, Othertown: Two days were better" in told
+    assert "comment 1 by R. Reader" in told
     again = commands.answer("template", "show", "hospital-discharge", "--version", "1", *here)
     assert again["state"] == "shipped"
     refused = commands.refusal("template", "adopt", "hospital-discharge", "--version", "2", *here)

@@ -12,7 +12,7 @@ from template_texts import VALUES, a_template, template_data
 from agreements.canonical import to_document
 from agreements.reading import from_document, read_agreement
 from agreements.source import read_source
-from agreements.templates.departing import compared, meaning
+from agreements.templates.departing import Departure, compared, departures, meaning
 from agreements.templates.filling import BindingsInvalid, adopt, bind, fill
 from agreements.templates.library import shipped_templates
 from agreements.templates.matching import bindings_of
@@ -228,3 +228,55 @@ def test_the_order_of_conditions_is_a_departure_and_of_items_is_not() -> None:
     assert [one.path for one in compared(template, document).departures] == [
         "flows[placements].when"
     ]
+
+
+PATHS = st.sampled_from(
+    [
+        "title",
+        "summary",
+        "effective.ends_at",
+        "purposes[0].text",
+        "flows[0].max_age",
+        "flows[0].items[0].transform",
+        "flows[0].items[1]",
+        "flows[0].from",
+        "flows[0].when[0].equals",
+        "retention[0].period",
+        "dpia.ref",
+        "transparency.privacy_notice",
+        "parties[1].role",
+        "breach",
+    ]
+)
+EDITS = st.dictionaries(
+    PATHS, st.sampled_from(["P7D", "mask", {"path": "sex"}, ["a-b"], {"x": 1}, True, 1]), max_size=4
+)
+
+
+@given(EDITS)
+@settings(max_examples=200, deadline=None)
+def test_every_local_edit_is_a_departure_and_nothing_else_is(edits: dict[str, Any]) -> None:
+    """Nothing departs silently, and what is the same is never told."""
+    template = the_template()
+    national = adopt(template, bind(template, VALUES))
+    local = changed(national, edits)
+    found = list(departures(national, local))
+    assert (found == []) == (local == national)
+    assert list(departures(local, local)) == []
+    back = {("added", "removed"), ("removed", "added"), ("changed", "changed")}
+    for one, other in zip(
+        sorted(found, key=_order), sorted(departures(local, national), key=_order), strict=True
+    ):
+        assert one.path == other.path
+        assert (one.change, other.change) in back
+
+
+def _order(departure: Departure) -> tuple[str, str]:
+    sides = sorted([str(departure.national), str(departure.local)])
+    return departure.path, str(sides)
+
+
+@cache
+def the_template() -> Template:
+    """Return the usual template, read once."""
+    return a_template()

@@ -225,6 +225,22 @@ def test_what_a_flow_discloses_is_what_it_lists(name: str, case: Mapping[str, An
 
 
 @pytest.mark.parametrize(("name", "case"), list(_permitting()))
+def test_an_identifier_that_cannot_be_one_is_disclosed_to_nobody(
+    name: str, case: Mapping[str, Any]
+) -> None:
+    """It is withheld, or a person looks where the flow cannot do without it."""
+    flow = agreement_of(name).flow(case["flow"])
+    event_type = shipped().latest(flow.events[0])
+    for item in flow.items:
+        field = event_type.field(item.path)
+        if field.identifier is None or field.within is not None:
+            continue
+        changes = {**case.get("change", {}), item.path: "?"}
+        decision = decision_of(name, {**case, "change": changes})
+        assert not isinstance(decision, Permit) or item.path not in decision.items, item.path
+
+
+@pytest.mark.parametrize(("name", "case"), list(_permitting()))
 def test_a_flow_stops_for_every_reason_of_the_matrix(name: str, case: Mapping[str, Any]) -> None:
     """Time, signatures, parties, purpose, age and schema, each by itself."""
     agreement = agreement_of(name)

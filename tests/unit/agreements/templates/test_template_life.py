@@ -1,10 +1,13 @@
 """The life of a template: what the table allows, to whom, and nothing else."""
 
+import contextlib
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agreements.templates.library import library_table
 from agreements.templates.life import (
@@ -115,6 +118,33 @@ def test_who_assured_it_may_withdraw_it() -> None:
     """A mistake that the reader finds need not wait for the author."""
     published = at_state(TemplateState.PUBLISHED)
     assert moved(published, a_step("withdraw", READER)).state is TemplateState.WITHDRAWN
+
+
+STEPS = st.lists(
+    st.builds(
+        a_step,
+        st.sampled_from([move.name for move in MOVES]),
+        by=st.sampled_from([AUTHOR, READER, AUTHOR.lower()]),
+        text=st.sampled_from("12"),
+    ),
+    max_size=12,
+)
+
+
+@given(STEPS)
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_tried_nothing_is_published_that_nobody_else_assured(steps: list[Step]) -> None:
+    """The text that is published is one that a second person has assured, as it is."""
+    standing = None
+    for step in steps:
+        with contextlib.suppress(MoveRefused):
+            standing = moved(standing, step)
+    if standing is None or standing.state is not TemplateState.PUBLISHED:
+        return
+    assured = [step for step in standing.steps if step.move == "assure"][-1]
+    assert not same_person(assured.by, standing.author)
+    assert assured.sha256 == standing.steps[-1].sha256 == standing.sha256
+    assert standing.assured_by == assured.by
 
 
 @pytest.mark.parametrize("table", [life_table(), library_table()], ids=["life", "library"])
