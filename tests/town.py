@@ -117,11 +117,11 @@ def version_two() -> Agreement:
 
 
 @contextlib.asynccontextmanager
-async def found_town(folder: Path) -> AsyncIterator[Town]:
-    """Found a scheme on the embedded streams, with both organisations in it."""
-    scheme = found_scheme(folder, name="Anytown", streams="sqlite:streams.db")
-    async with scheme.streams() as streams:
-        await prepare_streams(scheme, streams)
-        await add_party(scheme, streams, PartyDraft(COUNCIL, "Council"))
-        await add_party(scheme, streams, PartyDraft(SCHOOL, "School", purposes=(PURPOSE,)))
-        yield Town(scheme, streams)
+async def found_town(folder: Path, *, streams: str = "sqlite:streams.db") -> AsyncIterator[Town]:
+    """Found a scheme, by default on the embedded streams, with both organisations in it."""
+    scheme = found_scheme(folder, name="Anytown", streams=streams, has_own_namespace=True)
+    async with scheme.streams() as opened:
+        await prepare_streams(scheme, opened)
+        await add_party(scheme, opened, PartyDraft(COUNCIL, "Council"))
+        await add_party(scheme, opened, PartyDraft(SCHOOL, "School", purposes=(PURPOSE,)))
+        yield Town(scheme, opened)

@@ -8,6 +8,7 @@ what a router decides that reads ``control`` from the start.
 import json
 import shutil
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +23,7 @@ from agreements.canonical import canonical_form, to_document
 from agreements.signatures import SignatureType
 from broker.administration import PartyDraft, add_party, put_agreement, standings
 from broker.control import TOPIC as CONTROL
-from broker.freshness import KEY, ControlRewritten, StaleRules
+from broker.freshness import KEY, ControlRewritten, StaleRules, Statement
 from broker.freshness import TOPIC as FRESHNESS
 from broker.issuing import Issuer
 from broker.register import open_register
@@ -278,6 +279,20 @@ async def test_a_copy_with_another_signature_does_not_pass_for_the_revocation(to
     await put(town, (signature_key("revoke"), json.dumps({"jws": spoilt}).encode()))
     await submit(again(town).scheme, None, token)
     assert (await told_of_revocation(town))["offset"] is None
+
+
+async def test_the_schemes_word_on_another_control_covers_nothing(town: Town) -> None:
+    """Whoever shows a party a ``control`` of their own cannot show that the scheme signed it."""
+    await town.agree(the_agreement())
+    key = town.scheme.scheme_signing_key()
+    (town.scheme.path / "keys" / "scheme.jwe").rename(town.scheme.path / "taken-away.jwe")
+    elsewhere = again(town)
+    done = await submit(elsewhere.scheme, town.streams, a_revocation(town))
+    assert done.offset is not None
+    assert not done.is_covered
+    other = Statement(time.time_ns() // 1_000_000, done.offset + 1, bytes(32)).sign(key)
+    await town.streams.append([Outgoing(FRESHNESS, KEY, other.encode())])
+    assert (await told_of_revocation(elsewhere))["covered"] is False
 
 
 async def test_a_control_without_the_revocation_is_not_gone_by(town: Town) -> None:

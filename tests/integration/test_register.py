@@ -179,6 +179,24 @@ async def test_publishing_everything_again_changes_nothing(town: Town) -> None:
     assert await standings(again(town), town.streams) == before
 
 
+async def test_what_is_said_is_covered_by_the_schemes_word(
+    streams_url: str, tmp_path: Path
+) -> None:
+    """On either kind of streams: offsets have gaps on Kafka, and the tracker finds its way."""
+    async with found_town(tmp_path / "town", streams=streams_url) as town:
+        await put_agreement(town.scheme, None, the_agreement(), name="agreement")
+        for party in (COUNCIL, SCHOOL):
+            await town.sign(the_agreement(), party)
+        suspending = Saying(SignatureType.SUSPEND, SCHOOL, WHO, now(), reason="A breach")
+        done = await say(again(town), town.streams, suspending, agreement_id=the_agreement().id)
+        assert done.is_covered
+        told = await track(again(town), town.streams, at=now())
+        statements = told["agreements"][0]["statements"]
+        assert {one["covered"] for one in statements} == {True}
+        assert len({one["offset"] for one in statements}) == 3
+        assert told["control"]["waiting"] == 0
+
+
 # -- the store is away -------------------------------------------------------------------------
 
 
