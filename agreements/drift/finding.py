@@ -91,6 +91,8 @@ def in_words(candidate: Candidate, why: Why) -> str:
         number = PLACES.index(why.detail)
         if number < len(candidate.flow.when):
             return f"its condition that {condition(candidate.flow.when[number])}"
+    if why.reason == Refusal.SUSPENDED:
+        return "a suspension that stands"
     return f"{why.reason} {why.detail}".strip()
 
 

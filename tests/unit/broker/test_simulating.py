@@ -232,6 +232,24 @@ async def test_what_stands_in_the_way_is_told_with_what_would_be_without_it(past
     ]
 
 
+async def test_an_assurance_that_the_recipient_never_held_stands_in_the_way(past: Past) -> None:
+    """And one that it held when the event was decided does not."""
+    await past.happen({}, at_ms=NOW)
+    draft = a_draft(a_flow(requires=["dspt"]), version=2)
+    tried = (await past.simulate(draft)).gains.flows[FLOW]
+    assert [(one.reason, one.detail) for one in tried.obstacles] == [("assurance-lapsed", "dspt")]
+    assert (tried.would_permit, tried.permits_if_mended) == (0, 1)
+    past.documents.party(
+        HEALTH,
+        revision=2,
+        sealing_keys=[sealing_key(HEALTH).public.to_jwk()],
+        assurances=[{"kind": "dspt", "valid_from": "2020-01-01", "valid_until": "2100-01-01"}],
+    )
+    await past.happen({}, at_ms=NOW + 1)
+    tried = (await past.simulate(draft)).gains.flows[FLOW]
+    assert (tried.would_permit, tried.obstacles) == (1, ())
+
+
 async def test_a_party_that_the_scheme_does_not_know_is_named(past: Past) -> None:
     """A draft may be written before everybody has joined."""
     await past.happen({}, at_ms=NOW)
