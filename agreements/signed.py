@@ -15,7 +15,7 @@ before: a stop stays a stop.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from agreements.candidates import NEVER_US, Suspended, midnight_us, to_us
@@ -63,31 +63,69 @@ class Version:
     agreement: Agreement | None
     sha256: str
     said: Mapping[str, tuple[Said, ...]]
+    _words: dict[str, "_Word"] = field(default_factory=dict, repr=False, compare=False)
 
     def accepted_from_us(self, party: str) -> int:
         """Return when the acceptance that stands was given; `NEVER_US` when none stands."""
-        accepted = [one.statement for one in self._accepted(party) if one.is_believed]
-        if standing([*accepted, *self._rejected(party)]) is not Standing.ACCEPTED:
-            return NEVER_US
-        last = max((no.signed_at for no in self._rejected(party)), default=None)
-        return min(
-            to_us(yes.takes_effect_at) for yes in accepted if last is None or yes.signed_at > last
-        )
+        return self._word(party).accepted_from_us
 
     def ever_accepted_us(self, party: str) -> int:
         """Return when the party first accepted, whatever became of that; or `NEVER_US`."""
-        accepted = (one.statement for one in self._accepted(party) if one.is_timely)
-        return min((to_us(yes.takes_effect_at) for yes in accepted), default=NEVER_US)
+        return self._word(party).ever_accepted_us
 
     def has_rejected(self, party: str) -> bool:
         """Whether the party's last word on this text, but for revoking, is no."""
-        accepted = [one.statement for one in self._accepted(party) if one.is_believed]
-        return standing([*accepted, *self._rejected(party)]) is Standing.REJECTED
+        return self._word(party).has_rejected
 
     def revoked_from_us(self, party: str) -> int:
         """Return from when the party's revocation counts, which is final; or `NEVER_US`."""
-        revoked = self._of(party, SignatureType.REVOKE)
-        return min((revoked_from_us(one.statement) for one in revoked), default=NEVER_US)
+        return self._word(party).revoked_from_us
+
+    def is_in_us(self, party: str) -> tuple[int, int]:
+        """Return from when until when the text has the party in it, whenever it runs."""
+        word = self._word(party)
+        return word.joined_us, word.left_us
+
+    def _word(self, party: str) -> "_Word":
+        # Asked of each party for every pair that it is in: worked out once.
+        if party not in self._words:
+            self._words[party] = self._worked_out(party)
+        return self._words[party]
+
+    def _worked_out(self, party: str) -> "_Word":
+        roles = () if self.agreement is None else self.agreement.parties
+        role = next((role for role in roles if role.id == party), None)
+        asked = () if role is None else role.capacities
+        in_capacity = [
+            one
+            for one in self._of(party, SignatureType.ACCEPT)
+            if not asked or one.statement.signatory.capacity in asked
+        ]
+        believed = [one.statement for one in in_capacity if one.is_believed]
+        rejected = [one.statement for one in self._of(party, SignatureType.REJECT)]
+        revoked = [one.statement for one in self._of(party, SignatureType.REVOKE)]
+        answer = standing([*believed, *rejected])
+        last_no = max((no.signed_at for no in rejected), default=None)
+        return _Word(
+            accepted_from_us=min(
+                (
+                    to_us(yes.takes_effect_at)
+                    for yes in believed
+                    if answer is Standing.ACCEPTED and (last_no is None or yes.signed_at > last_no)
+                ),
+                default=NEVER_US,
+            ),
+            ever_accepted_us=min(
+                (to_us(one.statement.takes_effect_at) for one in in_capacity if one.is_timely),
+                default=NEVER_US,
+            ),
+            has_rejected=answer is Standing.REJECTED,
+            revoked_from_us=min(map(revoked_from_us, revoked), default=NEVER_US),
+            joined_us=BEFORE_ALL_US
+            if role is None or role.joined_on is None
+            else midnight_us(role.joined_on),
+            left_us=NEVER_US if role is None or role.left_on is None else midnight_us(role.left_on),
+        )
 
     def is_revoked_by(self, party: str) -> bool:
         """Whether the party took its signature back, now or from a time to come."""
@@ -151,21 +189,17 @@ class Version:
     def _of(self, party: str, kind: SignatureType) -> list[Said]:
         return [one for one in self.said.get(party, ()) if one.statement.type is kind]
 
-    def _accepted(self, party: str) -> list[Said]:
-        """Return the acceptances in a capacity that the text asks of the party."""
-        asked = self._capacities(party)
-        return [
-            one
-            for one in self._of(party, SignatureType.ACCEPT)
-            if not asked or one.statement.signatory.capacity in asked
-        ]
 
-    def _rejected(self, party: str) -> list[Statement]:
-        return [one.statement for one in self._of(party, SignatureType.REJECT)]
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What a party has said of a text, taken together, and when it is in it."""
 
-    def _capacities(self, party: str) -> tuple[str, ...]:
-        roles = () if self.agreement is None else self.agreement.parties
-        return next((role.capacities for role in roles if role.id == party), ())
+    accepted_from_us: int
+    ever_accepted_us: int
+    has_rejected: bool
+    revoked_from_us: int
+    joined_us: int
+    left_us: int
 
 
 def revoked_from_us(revocation: Statement) -> int:
@@ -217,12 +251,10 @@ class Window:
         text = self.version.agreement
         if text is None:
             return NEVER_US, NEVER_US
-        roles = [role for role in text.parties if role.id in self.pair]
-        joined = [midnight_us(role.joined_on) for role in roles if role.joined_on is not None]
-        left = [midnight_us(role.left_on) for role in roles if role.left_on is not None]
+        joined, left = zip(*(self.version.is_in_us(party) for party in self.pair), strict=True)
         return (
-            max([to_us(text.effective.starts_at), *joined]),
-            min([to_us(text.effective.ends_at), *left]),
+            max(to_us(text.effective.starts_at), *joined),
+            min(to_us(text.effective.ends_at), *left),
         )
 
     def _may_inherit(self, party: str) -> bool:
