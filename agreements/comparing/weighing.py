@@ -127,14 +127,19 @@ def shorter_narrows(old: str | None, new: str | None) -> Effect:
 
 
 def sooner_due(old: str | None, new: str | None) -> Effect:
-    """Judge calendar durations; none is never. Months and days do not compare with each other."""
+    """Judge calendar durations; none is never. A month has 28 to 31 days: some cannot be told."""
     if old is None or new is None:
         return NARROWS if old is None else WIDENS
     before, after = _months_and_days(old), _months_and_days(new)
     if before == after:
         return REWORDS
     is_shorter = all(a <= b for a, b in zip(after, before, strict=True))
-    return NARROWS if is_shorter else WIDENS
+    return NARROWS if is_shorter or _days(after, 31) <= _days(before, 28) else WIDENS
+
+
+def _days(amounts: tuple[int, int], days_of_month: int) -> int:
+    months, days = amounts
+    return months * days_of_month + days
 
 
 def _months_and_days(text: str) -> tuple[int, int]:

@@ -106,7 +106,8 @@ CASES = [
         "share onward",
     ),
     ({"retention[0].period": "P9Y"}, "widens", "retention-period-changed", "8 years to 9 years"),
-    ({"retention[0].period": "P30D"}, "widens", "retention-period-changed", "30 days"),
+    ({"retention[0].period": "P30D"}, "narrows", "retention-period-changed", "30 days"),
+    ({"retention[0].period": "P2900D"}, "widens", "retention-period-changed", "2900 days"),
     ({"retention[0].period": "P7Y"}, "narrows", "retention-period-changed", "7 years"),
     ({"title": "Another"}, "rewords", "title-changed", "Another"),
 ]
