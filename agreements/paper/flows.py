@@ -168,7 +168,7 @@ def _item(item: Item, fields: Sequence[Field]) -> tuple[Line, ...]:
 
 
 def _legal(basis: LegalBasis) -> Iterator[Row]:
-    yield "Processes under", said(f"{_REGIMES[basis.regime]} ({basis.regime})")
+    yield "Processes under", said(_REGIMES[basis.regime])
     if basis.art6 is not None:
         yield "Lawful basis", _code("article-6", basis.art6, "UK GDPR Article 6(1)({})")
     if basis.annex1 is not None:
@@ -188,7 +188,7 @@ def _legal(basis: LegalBasis) -> Iterator[Row]:
 
 
 def _law_enforcement(part3: PartThree) -> Iterator[Row]:
-    yield "Law enforcement", said(f"{_SECTION_35[part3.s35]} ({part3.s35})")
+    yield "Law enforcement", said(_SECTION_35[part3.s35])
     for paragraph in part3.sch8:
         form = "DPA 2018 Schedule 8 paragraph {}"
         yield "Sensitive processing", _code("schedule-8", paragraph, form)

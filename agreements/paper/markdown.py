@@ -62,7 +62,9 @@ def _table(table: Table) -> str:
 
 
 def _line(line: Line) -> str:
-    return _OUTER_SPACE.sub("&#32;", "".join(map(_span, line)))
+    whole = "".join(map(_span, line))
+    whole = _LEADING.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", whole)
+    return _OUTER_SPACE.sub("&#32;", whole)
 
 
 def _span(span: Span) -> str:
@@ -78,9 +80,8 @@ def _span(span: Span) -> str:
 
 
 def _text(text: str) -> str:
-    """Return text that stays text, wherever in a line it stands."""
+    """Return text that stays text inside a line."""
     kept = _MARKS.sub(_escaped, text)
-    kept = _LEADING.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", kept)
     return re.sub("(?<= ) ", "&#32;", kept).replace("\n", "<br>")
 
 
