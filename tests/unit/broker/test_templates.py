@@ -1,5 +1,6 @@
 """Templates of a scheme: kept in its register, moved by one officer at a time."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from agreements.templates.life import MoveRefused
 from agreements.templates.model import Template
 from broker.administration import found_scheme
 from broker.scheme import SchemeFolder
+from broker.settings import read_settings
 from broker.storage import Conflict
 from broker.template_diff import diff_of
 from broker.template_drafts import UnfitProposal, draft_of
@@ -24,10 +26,18 @@ AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AUTHOR, READER = "A. Author, IG lead, Anytown", "R. Reader, IG lead, Othertown"
 
 
+@pytest.fixture(name="founded", scope="module")
+def a_founded_scheme(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Found a scheme once: making key files is slow on purpose."""
+    folder = tmp_path_factory.mktemp("founded") / "scheme"
+    return found_scheme(folder, name="Test", streams="sqlite:streams.db").path
+
+
 @pytest.fixture(name="scheme")
-def a_scheme(tmp_path: Path) -> SchemeFolder:
-    """Found a scheme; nothing here needs its streams."""
-    return found_scheme(tmp_path / "scheme", name="Test", streams="sqlite:streams.db")
+def a_scheme(founded: Path, tmp_path: Path) -> SchemeFolder:
+    """Return a scheme without a register; nothing here needs its streams."""
+    folder = shutil.copytree(founded, tmp_path / "scheme")
+    return SchemeFolder(read_settings(folder, {}))
 
 
 def words(by: str = AUTHOR, reason: str | None = None) -> Words:
