@@ -24,6 +24,7 @@ _UNITS: Final = {
     "TM": "minute",
     "S": "second",
 }
+_LETTERS: Final = frozenset("ßæÆøØðþÞłŁœŒ")  # without an accent, and like no other
 _SPACE: Final = "\\u0020"
 _FORMS: Final = {
     None: "in full",
@@ -89,7 +90,8 @@ def quoted(value: Any) -> str:
 
 
 def _unmistakable(character: str) -> str:
-    if character.isascii() or unicodedata.name(character, "").startswith("LATIN "):
+    base, *accents = unicodedata.normalize("NFD", character)
+    if character.isascii() or character in _LETTERS or (accents and base.isascii()):
         return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
@@ -128,7 +130,8 @@ def title_of(code_list_name: str, code: str) -> str:
 
 def law(address: str) -> str:
     """Return a piece of legislation by name, with its address."""
-    return f"{gateways.title_of(address)} ({address})"
+    title = gateways.title_of(address)
+    return address if title == address else f"{title} ({address})"
 
 
 def form_of(item: Item) -> str:
