@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from broker.cli.agreements import File, agreement_app
+from broker.cli.files import read_limited
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def simulate_file(
 
     period = _period(since, until)
     scheme = SchemeFolder(settings_of(folder))
-    validation = validate_text(file.read_bytes(), name=str(file), catalogue=scheme.catalogue)
+    validation = validate_text(read_limited(file), name=str(file), catalogue=scheme.catalogue)
     draft = validation.agreement
     if draft is None:
         raise AgreementInvalid(str(file), validation.problems)
