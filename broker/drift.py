@@ -18,9 +18,13 @@ from connectors.streams import Streams
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What was found, and on how many decision records it rests; the first in milliseconds."""
+    """What was found, and on how many decision records it rests; the first in milliseconds.
+
+    ``unreadable`` is what lies among the decisions and is none.
+    """
 
     decisions: int
+    unreadable: int
     first_ms: int | None
     findings: tuple[Finding, ...]
 
@@ -41,8 +45,14 @@ async def report_drift(
     if period.until is None:
         raise ValueError("expected a period with an end: a report is of a moment")
     await control.load(streams)
-    traffic = Traffic()
-    async with aclosing(decided(streams, period, told=told)) as decisions:
+    traffic, unreadable = Traffic(), 0
+
+    def count_unreadable() -> None:
+        nonlocal unreadable
+        unreadable += 1
+
+    reading = decided(streams, period, told=told, on_unreadable=count_unreadable)
+    async with aclosing(reading) as decisions:
         async for one in decisions:
             traffic.add(
                 one.event_id,
@@ -60,4 +70,4 @@ async def report_drift(
         since_us=0 if period.since is None else to_us(period.since),
         unused=unused,
     )
-    return Drift(traffic.decisions, traffic.first_ms, tuple(found))
+    return Drift(traffic.decisions, unreadable, traffic.first_ms, tuple(found))

@@ -6,9 +6,9 @@ time are a page of decision records, and one of events for each publisher's part
 
 import io
 import json
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import fastavro
 
@@ -18,6 +18,7 @@ from broker.periods import Period
 from broker.recording import FINGERPRINT, SCHEMA_TEXT, read_decision, text
 from broker.routing import DECISIONS
 from connectors.streams import Record, Streams
+from schemas.errors import EvidenceError
 from schemas.framing import frame
 
 Told = Callable[[int, int], None]
@@ -29,6 +30,12 @@ _SKIPPED_AT_ONCE: Final = 1000
 _LATE_MS: Final = 120_000
 """By how much a record's place in time may be before its decision: clocks differ."""
 _KEPT_PARTS: Final = 32
+
+
+class UnreadableDecision(EvidenceError):
+    """What lies on ``decisions`` is not a decision record of ours."""
+
+    code: ClassVar[str] = "unreadable-decision"
 
 
 class Decided(NamedTuple):
@@ -64,11 +71,18 @@ class DecisionReader:
         """Return what a record on ``decisions`` says.
 
         Raises:
-            ValueError: it is not a decision record.
+            UnreadableDecision: it is not a decision record.
 
         """
-        if not value.startswith(_FRAME):
-            return _slowly(value)
+        try:
+            return self._read(value) if value.startswith(_FRAME) else _slowly(value)
+        except Exception as error:  # noqa: BLE001  whatever fastavro makes of bytes that are none
+            # Not its text, which may hold some of them.
+            raise UnreadableDecision(
+                f"expected a decision record ({type(error).__name__})"
+            ) from None
+
+    def _read(self, value: bytes) -> Decided:
         buffer = io.BytesIO(value)
         buffer.seek(len(_FRAME))
         head: Any = fastavro.schemaless_reader(buffer, _HEAD, None)
@@ -84,7 +98,9 @@ class DecisionReader:
             at += len(part)
             at += 1 + (value[at] >> 1)  # the digest of the seal, of 0 or 32 bytes
         at += 1 if number else 0  # the block of none that ends the array
-        settles = len(value) > at and value[at] != _NULL
+        settles = value[at] != _NULL
+        if not settles and at + 1 != len(value):
+            raise ValueError("expected nothing after a decision record")
         return _decided(head, tuple(candidates), settles=settles)
 
 
@@ -114,10 +130,13 @@ async def decided(
     *,
     naming: Collection[str] | None = None,
     told: Told | None = None,
+    on_unreadable: Callable[[], None] | None = None,
 ) -> AsyncGenerator[Decided]:
     """Yield the decision records of a period, one partition of ``decisions`` after another.
 
     With ``naming``, only those that have one of these texts in them: a topic, an agreement.
+    What is no decision record is told to ``on_unreadable`` and passed over; without it,
+    `UnreadableDecision` is raised.
     """
     first_ms, end_ms = period.to_ms()
     needles = None if naming is None else [text(one) for one in naming]
@@ -134,7 +153,13 @@ async def decided(
                     continue
                 if needles is not None and not any(needle in value for needle in needles):
                     continue
-                found = reader.read(value)
+                try:
+                    found = reader.read(value)
+                except UnreadableDecision:
+                    if on_unreadable is None:
+                        raise
+                    on_unreadable()
+                    continue
                 if first_ms <= found.decided_at_ms < end_ms:
                     yield found
         passed += end
@@ -147,10 +172,15 @@ class EventReader:
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
+        self._partitions: Mapping[str, int] | None = None
         self._reading: dict[tuple[str, int], _Reading] = {}
 
     async def at(self, topic: str, partition: int, offset: int) -> Record | None:
         """Return the record; None when the streams hold it no longer."""
+        if self._partitions is None:
+            self._partitions = await self._streams.topics()
+        if not 0 <= partition < self._partitions.get(topic, 0) or offset < 0:
+            return None
         place = (topic, partition)
         reading = self._reading.get(place)
         if reading is None or not 0 <= offset - reading.offset <= _SKIPPED_AT_ONCE:

@@ -47,6 +47,7 @@ def to_json(
             "unopenable": _sorted(simulation.unopenable),
             "quarantined": _sorted(simulation.quarantined),
             "waiting": simulation.waiting,
+            "unreadable": simulation.unreadable,
         },
         "permits": {
             "happened": sum(flow.permitted for flow in flows),

@@ -39,8 +39,9 @@ class Simulation:
 
     ``unopenable`` counts events that were decided and no longer open, by reason;
     ``quarantined`` those that the router did not accept, by reason; ``not_held`` those
-    that the streams hold no longer; ``waiting`` those that are not decided yet. Times
-    are those of the first and the last decision, in milliseconds.
+    that the streams hold no longer; ``waiting`` those that are not decided yet;
+    ``unreadable`` is what lies among the decisions and is none. Times are those of the
+    first and the last decision, in milliseconds.
     """
 
     gains: Gains
@@ -49,6 +50,7 @@ class Simulation:
     quarantined: Counter[str] = field(default_factory=Counter)
     not_held: int = 0
     waiting: int = 0
+    unreadable: int = 0
     first_ms: int | None = None
     last_ms: int | None = None
 
@@ -76,8 +78,9 @@ async def simulate(  # noqa: PLR0913  where, what, with which code, when, and wh
     run = _Run(simulation, known, opening, EventReader(streams))
     # What it would take the place of may have had other publishers than the draft has.
     naming = [*topics, *simulation.gains.compared_with]
+    reading = decided(streams, period, naming=naming, told=told, on_unreadable=run.count_unreadable)
     try:
-        async with aclosing(decided(streams, period, naming=naming, told=told)) as decisions:
+        async with aclosing(reading) as decisions:
             async for decision in decisions:
                 if decision.topic in topics or simulation.gains.replaces(decision.candidates):
                     await run.take(decision)
@@ -102,6 +105,10 @@ class _Run:
         self._opening = opening
         self._rules: Rules | None = None
         self._waiting: list[tuple[Decided, Record]] = []
+
+    def count_unreadable(self) -> None:
+        """Count what lies among the decisions and is none."""
+        self._simulation.unreadable += 1
 
     async def take(self, decision: Decided) -> None:
         """Count what the draft has no part in; fetch the event of any other decision.
@@ -135,6 +142,9 @@ class _Run:
         for (decision, _), found in zip(self._waiting, opened, strict=True):
             if found.code:
                 self._simulation.unopenable[found.code] += 1
+                continue
+            if found.envelope.id != decision.event_id:
+                self._simulation.not_held += 1  # the topic was made anew: its places are others
                 continue
             tried = trial.candidates(found.opened.publisher, found.opened.type.name)
             self._count(decision, _outcomes(found.opened, tried, at_us=at_us))

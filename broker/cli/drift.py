@@ -20,6 +20,7 @@ def to_json(drift: Drift, period: Period, unused_days: int) -> dict[str, Any]:
         "until": None if period.until is None else period.until.isoformat(),
         "unused_days": unused_days,
         "decisions": drift.decisions,
+        "unreadable": drift.unreadable,
         "first_decision": (
             None if first is None else datetime.fromtimestamp(first / 1000, UTC).isoformat()
         ),
@@ -33,6 +34,11 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
         f"{found['decisions']:,} decisions up to {found['until'][:16].replace('T', ' ')};"
         f" {len(found['findings'])} findings."
     )
+    if found["unreadable"]:
+        console.print(
+            f"[red]{found['unreadable']:,} records among the decisions are none:[/] somebody else"
+            " wrote there, so see `concordat evidence verify`."
+        )
     for agreement, group in groupby(found["findings"], key=lambda one: one["agreement"]):
         console.print(f"\n[bold]{escape(agreement) or 'Covered by no agreement'}[/]")
         for finding in group:

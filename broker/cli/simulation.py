@@ -149,6 +149,11 @@ def _left_out(events: Mapping[str, Any]) -> Iterable[str]:
         yield f"\n{_events(n)} did not open ({code}), so not compared."
     for code, n in events["quarantined"].items():
         yield f"\n{_events(n)} went to quarantine ({code}): no agreement would share them."
+    if events["unreadable"]:
+        yield (
+            f"\n[red]{events['unreadable']:,} records among the decisions are none:[/] somebody"
+            " else wrote there, so see `concordat evidence verify`."
+        )
     if events["waiting"]:
         yield f"\n{_events(events['waiting'])} not decided yet."
 

@@ -15,18 +15,24 @@ from deciding_world import (
     HEALTH,
     PLACEMENT,
     PURPOSE,
+    SCHEME,
     SCHOOL,
     a_flow,
     key_of,
+    pseudonym_key,
 )
 from routing_world import NOON_MS, a_scheme_of, broker_keys, sealing_key
 from simulating_world import GROUP, Past, a_draft, a_text
 
 from agreements.gain_figures import Happened
 from agreements.gains import Gains
+from agreements.rules import Compiler
+from broker.control import ControlState
+from broker.drift import report_drift
 from broker.keyring import Keyring
 from broker.past import decided
 from broker.periods import Period
+from broker.recording import text
 from broker.routing import DECISIONS, EVENTS, QUARANTINE
 from broker.subjects import Subjects
 from connectors.streams import Outgoing, open_streams
@@ -186,6 +192,52 @@ async def test_an_event_that_is_no_longer_held_is_counted_and_not_mistaken(
     found = await past.simulate(a_draft())
     assert (found.not_held, found.gains.events) == (1, 2)
     assert not found.unopenable
+
+
+async def test_rubbish_among_the_decisions_is_counted_and_passed_over(past: Past) -> None:
+    """Whoever may write to the topic can neither stop a simulation nor point it elsewhere."""
+    (made,) = await past.happen({}, at_ms=NOW)
+    values = [one.value or b"" async for one in past.streams.read(DECISIONS)]
+    topic = text(past.topic)
+    place = values[0].index(topic) + len(topic)
+    rubbish = [
+        values[0][:-40],
+        values[0][:30] + bytes(200) + topic,
+        values[0][:place] + b"\x40" + values[0][place + 1 :],  # partition 32
+        topic,
+        b"",
+    ]
+    await past.streams.append([Outgoing(DECISIONS, b"k", value) for value in rubbish])
+    found = await past.simulate(a_draft())
+    assert (found.unreadable, found.not_held) == (3, 1)
+    assert found.gains.events == 1
+    drift = await report_drift(
+        past.streams,
+        ControlState(Compiler(past.world.catalogue, scheme_key=SCHEME.public,
+                              pseudonym_key=pseudonym_key)),
+        period=Period(until=datetime.fromtimestamp(NOW / 1000 + 60, UTC)),
+        unused=timedelta(days=30),
+    )  # fmt: skip
+    assert (drift.decisions, drift.unreadable) == (2, 4)
+    assert made["eventId"]
+
+
+async def test_a_topic_that_was_made_anew_has_other_events_in_its_places(
+    past: Past, tmp_path: Path
+) -> None:
+    """An event is known by its id, not only by where it lay."""
+    await past.happen({}, at_ms=NOW)
+    await past.publish([{}])
+    with contextlib.closing(sqlite3.connect(tmp_path / "streams.db")) as file:
+        of = "SELECT {}(r.id) FROM records r JOIN logs l ON l.id = r.id >> 40 WHERE l.topic = ?"
+        (first,) = file.execute(of.format("min"), (past.topic,)).fetchone()
+        (last,) = file.execute(of.format("max"), (past.topic,)).fetchone()
+        assert first < last
+        file.execute("DELETE FROM records WHERE id = ?", (first,))
+        file.execute("UPDATE records SET id = ? WHERE id = ?", (first, last))
+        file.commit()
+    found = await past.simulate(a_draft())
+    assert (found.not_held, found.gains.events) == (1, 0)
 
 
 async def test_what_a_publisher_loses_that_is_left_out_is_counted(tmp_path: Path) -> None:
