@@ -90,8 +90,9 @@ def quoted(value: Any) -> str:
 
 
 def _unmistakable(character: str) -> str:
-    base, *accents = unicodedata.normalize("NFD", character)
-    if character.isascii() or character in _LETTERS or (accents and base.isascii()):
+    parts = unicodedata.normalize("NFD", character)
+    is_accented = len(parts) > 1 and parts[0].isascii()
+    if character.isascii() or character in _LETTERS or is_accented:
         return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
