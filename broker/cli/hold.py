@@ -5,20 +5,19 @@ import time
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
 
 hold_app = typer.Typer(help="What waits for a suspension to end.", no_args_is_help=True)
 
 _BECOMES = {
-    None: "waits",
     "release": "is being released",
     "purge": "is being purged",
     "review": "goes before a person",
     "deny": "is being denied",
 }
+
+_THEN = {"review": "goes before a person", "deny": "is denied"}
 
 
 def register(app: typer.Typer) -> None:
@@ -49,18 +48,19 @@ def list_held(folder: Dir = HERE, as_json: Json = False) -> None:
     if not found:
         typer.echo("nothing is held")
         return
-    table = Table("agreement", "suspended by", "held", "since", "until", "then", "now")
     for one in found:
-        table.add_row(
-            one["agreement"],
-            one["party"] or "(unknown)",
-            "\n".join(f"{number} for {who}" for who, number in one["recipients"].items()),
-            one["since"],
-            one["until"],
-            one["then"] or "",
-            _BECOMES[one["becomes"]],
-        )
-    Console(highlight=False).print(table)
+        typer.echo(one["agreement"])
+        typer.echo(f"  suspended by {one['party'] or 'nobody that we know'} since {one['since']}")
+        for recipient, number in one["recipients"].items():
+            typer.echo(f"  {number} held for {recipient}")
+        typer.echo(f"  {_becomes(one)}")
+
+
+def _becomes(held: dict[str, Any]) -> str:
+    if held["becomes"] is not None:
+        return _BECOMES[held["becomes"]]
+    then = f", then {_THEN[held['then']]}" if held["then"] else ""
+    return f"waits until {held['until']}{then}"
 
 
 def status(folder: Dir = HERE, as_json: Json = False) -> None:
