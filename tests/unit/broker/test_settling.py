@@ -295,7 +295,16 @@ def test_what_was_settled_is_passed_over_when_its_group_was_forgotten(story: Sto
     # What came later by a slower router is behind the mark.
     waiting.add(copy._replace(offset=100))
     assert waiting.due(lifted, to_us(NOON + DAY)) == {story.suspension}
-    assert waiting.settled_before(story.suspension, 0) == 99
+    before = waiting.settled_before(story.suspension, 0)
+    assert before == 99
+    # A settler that has forgotten, too, does nothing with what lies before it.
+    forgetful = Settler(story.world.router)
+    batch = Batch(HELD, 0, [copy], 99, 1)
+    settled = forgetful.settle(
+        batch, story.suspension, story.world.snapshot,
+        at_ms=NOON_MS, partitions=1, settled_before=before,
+    )  # fmt: skip
+    assert settled.outgoing == []
 
 
 @pytest.mark.parametrize("what", ["settled", "before", "value", "partition"])
