@@ -69,7 +69,7 @@ VALUES: Final = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from(PATHS), VALUES, min_size=1, max_size=3))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_the_schema_and_the_model_agree_on_any_document(changes: dict[Path, Any]) -> None:
     """What an editor accepts is read, and what is read an editor accepts."""
     document = WHOLE

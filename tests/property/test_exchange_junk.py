@@ -51,7 +51,7 @@ def junked(document: Any, changes: dict[Place, Any]) -> Any:
 
 
 @given(st.dictionaries(st.sampled_from(places(POLICY)), JUNK, min_size=1, max_size=3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_junk_in_a_sharing_policy_makes_a_draft_or_a_refusal(changes: dict[Place, Any]) -> None:
     """And what is made of it can be written, read and exported."""
     try:
@@ -64,7 +64,7 @@ def test_junk_in_a_sharing_policy_makes_a_draft_or_a_refusal(changes: dict[Place
 
 
 @given(st.dictionaries(st.sampled_from(places(a_whole_document())), JUNK, min_size=1, max_size=3))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_junk_in_a_draft_is_exported_or_refused(changes: dict[Place, Any]) -> None:
     """A draft may be wrong in any place, and is never the program's error."""
     try:

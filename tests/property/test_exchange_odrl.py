@@ -116,7 +116,7 @@ def is_lost(path: str, lost: tuple[Lost, ...]) -> bool:
 
 
 @given(CHANGES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_each_value_comes_back_or_is_listed(changes: dict[str, Any]) -> None:
     """Nothing is dropped silently, nothing is made up, and a second time nothing more is lost."""
     document = changed(a_whole_document(), changes)

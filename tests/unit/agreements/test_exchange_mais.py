@@ -73,7 +73,7 @@ def test_the_sample_comes_back_as_it_was() -> None:
 
 
 @given(POLICIES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_policy_comes_back_as_it_was(policy: dict[str, Any]) -> None:
     """Whatever the texts are: what fits no agreement is kept in the draft all the same."""
     assert through_a_file(policy) == policy
