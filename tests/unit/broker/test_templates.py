@@ -258,6 +258,35 @@ def test_a_register_that_was_tampered_with_is_told_and_not_believed(
         TemplateShelf(scheme).entries()
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"\xff\xfe\x00", "not-utf-8"),
+        (b"council: a-b\ncouncil: c-d\n", "duplicate-key"),
+        (b"a: &x [1]\nb: *x\n", "anchor"),
+        (b"council: " + b"a" * 10_000_000, "too-large"),
+        (b"- council\n", "not-a-mapping"),
+        (b"council: [a-b\n", "not-yaml"),
+        (b"", "not-a-mapping"),
+    ],
+)
+def test_a_file_that_is_no_plain_yaml_is_told_by_its_problem(
+    tmp_path: Path, content: bytes, code: str
+) -> None:
+    """As bindings, as a draft and as an agreement to compare: the same reader everywhere."""
+    file = tmp_path / "x.yaml"
+    file.write_bytes(content)
+    for use in (
+        lambda: adopted(a_template(), [], file),
+        lambda: draft_of(file, author=AUTHOR),
+        lambda: diff_of(TemplateShelf(None), file, None, []),
+    ):
+        with pytest.raises(AgreementInvalid) as refused:
+            use()
+        assert code in {problem.code for problem in refused.value.problems}
+        assert all(problem.line for problem in refused.value.problems)
+
+
 def test_a_wrong_line_of_a_bindings_file_is_named(tmp_path: Path) -> None:
     """With the line and what would mend it."""
     file = tmp_path / "b.yaml"
