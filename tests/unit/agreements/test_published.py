@@ -70,6 +70,14 @@ def test_every_shipped_agreement_keeps_to_the_schema(name: str) -> None:
     ] == []
 
 
+def test_the_demos_agreements_lead_editors_to_the_schema() -> None:
+    """Whoever opens one to learn from it is helped by their editor."""
+    for file in (ROOT / "broker/demo/agreements").glob("*.yaml"):
+        hint = file.read_text("utf-8").partition("\n")[0]
+        schema = file.parent / hint.removeprefix("# yaml-language-server: $schema=")
+        assert schema.resolve() == ROOT / "agreements/agreement.schema.json"
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_an_agreement_that_adopts_a_national_template_keeps_to_the_schema(name: str) -> None:
     """Nor with what our templates make."""
