@@ -20,6 +20,7 @@ NOTICE: Final = timedelta(days=30)
 """How long before a flow stops by itself its parties are warned."""
 
 _LIVE: Final = (State.SIGNED, State.IN_FORCE, State.UNDER_REVIEW, State.SUSPENDED)
+_OVER: Final = (State.SUPERSEDED, State.EXPIRED, State.TERMINATED)
 
 
 WARNINGS: Final[Mapping[str, str]] = {
@@ -54,14 +55,13 @@ def warnings_of(  # noqa: PLR0913  each is what one of them looks at
     parties: Mapping[str, Party],
 ) -> tuple[Warned, ...]:
     """Return the warnings on a version at ``at``, the most urgent kind first."""
-    found = [*_late(sign_offs)]
+    found: list[Warned] = []
     if state in _LIVE:
-        found = [
-            *_on_review(text, reviewing, at),
-            *_on_assurances(text, parties, at),
-            *_on_the_end(text, version, at),
-            *found,
-        ]
+        found += _on_review(text, reviewing, at)
+        found += _on_assurances(text, parties, at)
+        found += _on_the_end(text, version, at)
+    if state not in _OVER:
+        found += _late(sign_offs)
     return tuple(found)
 
 

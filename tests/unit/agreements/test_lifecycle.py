@@ -402,6 +402,16 @@ def test_a_signature_is_late_when_the_day_that_it_was_due_on_is_over() -> None:
     assert codes(life.status(at=midnight)) == []
 
 
+def test_nobody_is_late_for_what_is_over() -> None:
+    """Once a version has ended nobody has to sign it any more."""
+    flow = a_flow(to=[HEALTH, SCHOOL])
+    ended = {"starts_at": "2026-04-01", "ends_at": "2026-05-20"}
+    life = Life(an_agreement(flow, signing={"due": "2026-05-10"}, effective=ended)).accept()
+    during, after = (datetime(2026, 5, day, tzinfo=UTC) for day in (15, 20))
+    assert "signature-late" in codes(life.status(at=during))
+    assert codes(life.status(at=after)) == []
+
+
 def test_an_overdue_review_warns_and_then_escalates_and_stops_nothing() -> None:
     """Safeguarding flows go on; the warning says whom to turn to."""
     text = a_text(
