@@ -27,6 +27,8 @@ Told = Callable[[int, int], None]
 _TOLD_EVERY: Final = 250
 _SKIPPED_AT_ONCE: Final = 1000
 """Events that are read past; over a wider gap it is quicker to begin anew."""
+_OPEN_AT_ONCE: Final = 32
+"""Partitions that are being read: on Kafka each is a consumer with connections of its own."""
 _LATE_MS: Final = 120_000
 """By how much a record's place in time may be before its decision: clocks differ."""
 _KEPT_PARTS: Final = 32
@@ -186,8 +188,12 @@ class EventReader:
         if reading is None or not 0 <= offset - reading.offset <= _SKIPPED_AT_ONCE:
             if reading is not None:
                 await reading.records.aclose()
-            records = _read(self._streams, topic, partition, offset)
-            reading = self._reading[place] = _Reading(records, offset)
+            reading = _Reading(_read(self._streams, topic, partition, offset), offset)
+        self._reading.pop(place, None)
+        self._reading[place] = reading  # the latest last
+        if len(self._reading) > _OPEN_AT_ONCE:
+            oldest = next(iter(self._reading))
+            await self._reading.pop(oldest).records.aclose()
         return await reading.to(offset)
 
     async def close(self) -> None:

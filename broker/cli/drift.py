@@ -37,7 +37,7 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
     if found["unreadable"]:
         console.print(
             f"[red]{found['unreadable']:,} records among the decisions are none:[/] somebody else"
-            " wrote there, so see `concordat evidence verify`."
+            " wrote there, so check the log with `concordat verify`."
         )
     for agreement, group in groupby(found["findings"], key=lambda one: one["agreement"]):
         console.print(f"\n[bold]{escape(agreement) or 'Covered by no agreement'}[/]")

@@ -152,7 +152,7 @@ def _left_out(events: Mapping[str, Any]) -> Iterable[str]:
     if events["unreadable"]:
         yield (
             f"\n[red]{events['unreadable']:,} records among the decisions are none:[/] somebody"
-            " else wrote there, so see `concordat evidence verify`."
+            " else wrote there, so check the log with `concordat verify`."
         )
     if events["waiting"]:
         yield f"\n{_events(events['waiting'])} not decided yet."

@@ -11,7 +11,8 @@ from simulating_world import Past, a_draft, a_text
 
 from agreements import gains
 from broker import past as reading
-from broker.past import DecisionReader
+from broker.past import DecisionReader, EventReader, decided
+from broker.periods import Period
 from broker.recording import read_decision
 from broker.routing import DECISIONS
 from connectors.streams import open_streams
@@ -54,6 +55,29 @@ async def test_more_kinds_of_events_than_places_are_counted_all_the_same(
         assert list(map(dict, told)) == slow
         assert {len(known) for known in reader._known.values()} == {KEPT}
     assert len(made) == 64
+
+
+async def test_partitions_are_read_on_with_few_of_them_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer for each of a thousand partitions would be too many."""
+    monkeypatch.setattr(reading, "_OPEN_AT_ONCE", 2)
+    async with open_streams(f"sqlite:{tmp_path / 'streams.db'}") as streams:
+        await streams.create_topics({DECISIONS: 1})
+        past = Past(streams, partitions=5)
+        await past.begin()
+        for second in range(2):
+            hows = [{"key": b"%016d" % number} for number in range(12)]
+            await past.happen(*hows, at_ms=NOW + second)
+        events, found = EventReader(streams), set()
+        async for decision in decided(streams, Period()):
+            event = await events.at(decision.topic, decision.partition, decision.offset)
+            assert event is not None
+            assert len(events._reading) <= 2
+            found.add((event.partition, event.offset))
+        await events.close()
+        assert len(found) == 24
+        assert len({partition for partition, _ in found}) == 5
 
 
 async def test_twice_the_events_take_no_more_memory(tmp_path: Path) -> None:
