@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agreements.candidates import NEVER_US, Candidate, Periods, Suspended, Views, midnight_us
 from agreements.checking import ALL_TESTS, with_open_tests
-from agreements.comparing import Narrowing
 from agreements.law import flow_faults
 from agreements.model import Agreement, Flow
-from agreements.signed import Version, Window, windows
+from agreements.signed import Narrowings, Version, Window, windows
 from schemas.catalogue import Catalogue
 from schemas.control import Party
 
@@ -41,7 +40,7 @@ class FlowCompiler:
         self._views = views
         self._pseudonym_key = pseudonym_key
         self._faults: dict[str, tuple[tuple[str, ...], ...]] = {}
-        self._narrowings: dict[tuple[str, str], Narrowing] = {}
+        self._narrows = Narrowings(catalogue)
         self._made: dict[str, tuple[list[Version], list[Placed]]] = {}
 
     def candidates(self, agreement: str, documents: "Documents") -> list[Placed]:
@@ -72,17 +71,6 @@ class FlowCompiler:
                         if window.version is version:
                             found += self._placed(window, number, suspensions, documents)
         return found
-
-    def _narrows(self, old: Version, new: Version, publisher: str, recipient: str) -> bool:
-        """Whether one party alone may put a text in the place of another; compared once."""
-        if old.agreement is None or new.agreement is None:
-            return False
-        texts = (old.sha256, new.sha256)
-        if texts not in self._narrowings:
-            self._narrowings[texts] = Narrowing(
-                old.agreement, new.agreement, catalogue=self._catalogue
-            )
-        return self._narrowings[texts].holds_for(publisher, recipient)
 
     def _placed(
         self,

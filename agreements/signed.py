@@ -14,18 +14,16 @@ Revoking, rejecting, suspending and superseding also count under a key that the 
 before: a stop stays a stop.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from agreements.candidates import NEVER_US, Suspended, midnight_us, to_us
-from agreements.comparing import only_narrows
+from agreements.comparing import Narrowing
 from agreements.model import Agreement
 from agreements.signatures import SignatureType, Standing, Statement, standing
 from agreements.values import to_duration
-
-Narrows = Callable[["Version", "Version", str, str], bool]
-"""Whether the second text only takes away from what the publisher shares with the recipient."""
+from schemas.catalogue import Catalogue
 
 BEFORE_ALL_US = -(2**63)
 """Earlier than any time."""
@@ -270,14 +268,21 @@ class Window:
         return any(base.revoked_from_us(party) < NEVER_US for base in self.bases)
 
 
-def by_comparing(old: Version, new: Version, publisher: str, recipient: str) -> bool:
-    """Compare two texts each time; `agreements.flows` remembers."""
-    before, after = old.agreement, new.agreement
-    return (
-        before is not None
-        and after is not None
-        and only_narrows(before, after, publisher, recipient)
-    )
+class Narrowings:
+    """Whether one party alone may put a text in the place of another; any two compared once."""
+
+    def __init__(self, catalogue: Catalogue | None = None) -> None:
+        self._catalogue = catalogue
+        self._found: dict[tuple[str, str], Narrowing] = {}
+
+    def __call__(self, old: Version, new: Version, publisher: str, recipient: str) -> bool:
+        """Whether what the two share only becomes less."""
+        if old.agreement is None or new.agreement is None:
+            return False
+        texts = (old.sha256, new.sha256)
+        if texts not in self._found:
+            self._found[texts] = Narrowing(old.agreement, new.agreement, catalogue=self._catalogue)
+        return self._found[texts].holds_for(publisher, recipient)
 
 
 def windows(
@@ -285,13 +290,14 @@ def windows(
     publisher: str,
     recipient: str,
     *,
-    narrows: Narrows = by_comparing,
+    narrows: Narrowings | None = None,
 ) -> list[Window]:
     """Return the versions that a pair runs under, one after the other in time.
 
     When the pair has accepted none in common it is the highest there is, which the
-    decision then refuses as not signed.
+    decision then refuses as not signed. Pass ``narrows`` where more than one pair is asked for.
     """
+    narrows = Narrowings() if narrows is None else narrows
     pair = (publisher, recipient)
     begun: list[Window] = []
     newest: Version | None = None
@@ -311,7 +317,7 @@ def windows(
 
 
 def _begins(
-    texts: list[Version], begun: list[Window], pair: tuple[str, str], narrows: Narrows
+    texts: list[Version], begun: list[Window], pair: tuple[str, str], narrows: Narrowings
 ) -> Window | None:
     """Return the text under one number that takes over for the pair, and when; the newest such."""
     common = [text for text in texts if text.takes_over_us(*pair) < NEVER_US]
@@ -324,7 +330,7 @@ def _begins(
 
 
 def _by_one(
-    text: Version, begun: list[Window], pair: tuple[str, str], narrows: Narrows
+    text: Version, begun: list[Window], pair: tuple[str, str], narrows: Narrowings
 ) -> Window | None:
     """Return when a text takes over that one of the two accepted, because it only narrows.
 

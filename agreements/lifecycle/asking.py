@@ -15,7 +15,7 @@ from agreements.lifecycle.moves import Need, State, Who, move_of
 from agreements.lifecycle.standing import Status, state_of
 from agreements.model import Agreement
 from agreements.signatures import SignatureType, Statement
-from agreements.signed import Version, revoked_from_us
+from agreements.signed import Narrowings, Version, revoked_from_us
 from agreements.telling import rfc3339
 from schemas.control import Party
 from schemas.errors import RejectedInput
@@ -45,11 +45,13 @@ def check_move(
     *,
     at: int,
     parties: Mapping[str, Party] | None = None,
+    narrows: Narrowings | None = None,
 ) -> Status:
     """Return the status that the statement meets; its signature is checked by the caller.
 
     ``versions`` are all of the agreement that it names, ``parties`` the scheme's
-    documents (without them nothing is asked of them), ``at`` is now in microseconds.
+    documents (without them nothing is asked of them), ``at`` is now in microseconds;
+    ``narrows`` as in `state_of`.
 
     Raises:
         MoveRefused: it names a text that is not there, another party is to say it, the
@@ -58,7 +60,9 @@ def check_move(
     """
     known = [one for one in versions if one.agreement is not None]
     text, version = _found(statement, known)
-    status = state_of(known, version.number, at=at, sha256=version.sha256, parties=parties)
+    status = state_of(
+        known, version.number, at=at, sha256=version.sha256, parties=parties, narrows=narrows
+    )
     asked = _Asked(statement, text, version, status, parties)
     move = move_of(statement.type)
     _check_who(asked, move.who)

@@ -15,7 +15,7 @@ from agreements.lifecycle.tracking import SignOff, sign_offs
 from agreements.lifecycle.warning import Warned, warnings_of
 from agreements.model import Agreement
 from agreements.signatures import SignatureType
-from agreements.signed import Version, windows
+from agreements.signed import Narrowings, Version, Window, windows
 from agreements.telling import rfc3339
 from schemas.control import Party
 
@@ -106,29 +106,33 @@ class Status:
         }
 
 
-def state_of(
+def state_of(  # noqa: PLR0913  each is what the answer depends on
     versions: Iterable[Version],
     number: int,
     *,
     at: int,
     sha256: str | None = None,
     parties: Mapping[str, Party] | None = None,
+    narrows: Narrowings | None = None,
 ) -> Status:
     """Return the status of one version of an agreement at ``at`` (microseconds, UTC).
 
     ``versions`` are all texts of all versions of that agreement (`Compiler.versions`). Of
     several texts under one number it is that with ``sha256``, else one that somebody
-    accepted, else the newest. ``parties`` are the scheme's documents, for their assurances.
+    accepted, else the newest. ``parties`` are the scheme's documents, for their assurances;
+    ``narrows`` knows the scheme's event types (by default those that ship), and remembers.
     Raises KeyError when there is no such text.
     """
     known = list(versions)
+    narrows = Narrowings() if narrows is None else narrows
     version, text = _chosen(known, number, sha256)
     reviewing = reviewing_of(text, version, at=at)
     suspensions = tuple(one for one in version.suspensions() if one.stands(at))
     unsigned = _unsigned_state(text, version, at)
     pairs = []
     for (publisher, recipient), flows in _flows(text).items():
-        state, waits_for = _between(known, version, (publisher, recipient), at)
+        between = windows(known, publisher, recipient, narrows=narrows)
+        state, waits_for = _between(between, version, (publisher, recipient), at)
         if state is State.IN_FORCE and suspensions:
             state = State.SUSPENDED
         if state is State.IN_FORCE and reviewing.is_open:
@@ -149,15 +153,18 @@ def state_of(
     )
 
 
-def running(versions: Iterable[Version], *, at: int) -> int | None:
+def running(
+    versions: Iterable[Version], *, at: int, narrows: Narrowings | None = None
+) -> int | None:
     """Return the number of the version that a stop is about when none is named.
 
     The highest that is in force for some pair, else the highest that is signed; None when
-    there is none. ``versions`` and ``at`` as in `state_of`.
+    there is none. The arguments are those of `state_of`.
     """
     known = [one for one in versions if one.agreement is not None]
+    narrows = Narrowings() if narrows is None else narrows
     states = {
-        number: state_of(known, number, at=at).state
+        number: state_of(known, number, at=at, narrows=narrows).state
         for number in sorted({one.number for one in known}, reverse=True)
     }
     for wanted in (
@@ -202,10 +209,10 @@ def _flows(text: Agreement) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def _between(
-    versions: list[Version], version: Version, pair: tuple[str, str], at: int
+    between: list[Window], version: Version, pair: tuple[str, str], at: int
 ) -> tuple[State | None, tuple[str, ...]]:
     """Return the state between two parties; None with those it waits for until both accept."""
-    window = next((one for one in windows(versions, *pair) if one.version is version), None)
+    window = next((one for one in between if one.version is version), None)
     if window is None:
         # Another version is what the pair runs under: this one is over, or not begun.
         waits_for = tuple(p for p in pair if version.ever_accepted_us(p) > at)
