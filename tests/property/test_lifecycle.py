@@ -13,7 +13,7 @@ from agreements.checking import Refusal
 from agreements.deciding import checks
 from agreements.lifecycle import State, state_of
 from agreements.rules import Compiler
-from agreements.signed import BEFORE_ALL_US, windows
+from agreements.signed import BEFORE_ALL_US, Narrowings, windows
 from schemas.catalogue import shipped
 
 _STATES: Final = {
@@ -38,7 +38,7 @@ def test_versions_take_over_from_one_another_without_gap_and_without_overlap(pla
     """For each pair every moment has one version, and every candidate keeps to it."""
     compiler = Compiler(shipped(), scheme_key=SCHEME.public, pseudonym_key=pseudonym_key)
     compiler.apply(plan.world().documents)
-    rules = compiler.rules()
+    rules, narrows = compiler.rules(), Narrowings()
     for agreement in {version.agreement for version in plan.versions}:
         address = f"urn:agreement:{agreement}"
         versions = [
@@ -47,7 +47,7 @@ def test_versions_take_over_from_one_another_without_gap_and_without_overlap(pla
             if one.agreement is not None and one.agreement.id == address
         ]
         for pair in permutations(PARTIES, 2):
-            found = sorted(windows(versions, *pair), key=lambda one: one.from_us)
+            found = sorted(windows(versions, *pair, narrows=narrows), key=lambda one: one.from_us)
             edges = [one.from_us for one in found] + [found[-1].until_us]
             assert edges[0] == BEFORE_ALL_US
             assert edges[-1] == NEVER_US
@@ -70,14 +70,16 @@ def test_the_state_of_a_pair_is_what_its_events_meet(plan: Plan, at: int) -> Non
     """The first check that an event fails, of those on the agreement's life, gives the state."""
     compiler = Compiler(shipped(), scheme_key=SCHEME.public, pseudonym_key=pseudonym_key)
     compiler.apply(plan.world().documents)
-    moment = to_us(hour(at))
+    moment, narrows = to_us(hour(at)), Narrowings()
     for candidate in compiler.rules():
         versions = [
             one
             for one in compiler.versions()
             if one.agreement is not None and one.agreement.id == candidate.agreement_id
         ]
-        status = state_of(versions, candidate.version, at=moment, sha256=candidate.sha256)
+        status = state_of(
+            versions, candidate.version, at=moment, sha256=candidate.sha256, narrows=narrows
+        )
         (pair,) = (
             pair
             for pair in status.pairs
