@@ -170,6 +170,23 @@ def test_a_purpose_is_tied_to_its_concept_in_dpv() -> None:
     assert (constraint, ODRL2.leftOperand, ODRL2.purpose) in graph
 
 
+def test_an_item_that_is_dropped_is_no_part_of_the_asset() -> None:
+    """A permission names what is shared and nothing else."""
+    items = [{"path": "childId"}, {"path": "sex", "transform": "drop"}]
+    exported = export_odrl(changed(a_document(), {"flows[0].items": items}))
+    (target,) = json.loads(exported.text)["permission"][0]["target"]
+    assert target["refinement"][0]["rightOperand"] == ["childId"]
+    assert "flows[0].items[1]" in {lost.path for lost in exported.lost}
+
+
+@pytest.mark.parametrize(("text", "kind"), [("P2D", "xsd:duration"), ("P2W", "concordat:duration")])
+def test_a_duration_has_the_type_that_knows_it(text: str, kind: str) -> None:
+    """XML Schema has no weeks."""
+    exported = export_odrl(changed(a_document(), {"flows[0].max_age": text}))
+    constraints = json.loads(exported.text)["permission"][0]["constraint"]
+    assert {"@value": text, "@type": kind} in [one["rightOperand"] for one in constraints]
+
+
 def test_the_actions_are_those_of_odrl() -> None:
     """The vocabulary, as another library has it."""
     assert {str(term) for term in dir(ODRL2)} >= {f"{ODRL}{action}" for action in ACTIONS}

@@ -157,6 +157,23 @@ def test_a_policy_may_stand_under_its_name_and_have_single_values() -> None:
     assert len(imported.document["parties"]) == 1
 
 
+def test_parties_and_purposes_of_one_name_get_ids_of_their_own() -> None:
+    """An id is one party's, whatever the names are."""
+    policy = json.loads(SAMPLE)
+    policy["Party"] = [{"Name": "Trust", "CatalogueID": ["a"]}] * 3
+    policy["Purpose"] = ["Care!", "Care?"]
+    draft = import_policy(json.dumps(policy), name="policy").document
+    assert [party["id"] for party in draft["parties"]] == ["trust", "trust-2", "trust-3"]
+    assert [purpose["code"] for purpose in draft["purposes"]] == ["care", "care-2"]
+
+
+def test_half_an_identifier_is_told() -> None:
+    """The standard asks for a value and the system that it is of."""
+    policy = {**json.loads(SAMPLE), "Identifier": {"value": "17"}}
+    (problem,) = import_policy(json.dumps(policy), name="policy").problems
+    assert (problem.code, problem.path) == ("mais-missing", "Identifier.system")
+
+
 def test_a_field_that_the_standard_does_not_know_is_listed() -> None:
     """An extension is not dropped silently."""
     policy = json.loads(SAMPLE)
