@@ -27,7 +27,7 @@ from broker.evidence.keys import LogKeys
 from broker.holding import HELD
 from broker.issuing import prepare_topic
 from broker.keyring import Keyring
-from broker.register import AlreadyThere, open_register
+from broker.register import PARTIES, AlreadyThere, open_register
 from broker.routing import DECISIONS, DELIVERIES, EVENTS, QUARANTINE, REVIEW
 from broker.saying import Saying
 from broker.schemas_on_control import missing_schemas
@@ -99,7 +99,7 @@ async def prepare_streams(scheme: SchemeFolder, streams: Streams) -> None:
     one = dict.fromkeys((CONTROL, DECISIONS), 1)
     await streams.create_topics({**one, **dict.fromkeys(topics, partitions)}, kept=KEPT)
     await prepare_topic(streams)
-    register = await open_register(scheme, streams)
+    register = await open_register(scheme, streams, about=PARTIES)
     draft = PartyDraft(BROKER, scheme.settings.scheme.name, roles=("broker",))
     if BROKER not in register.control.snapshot().rules.parties:
         with register.transaction() as transaction:
@@ -118,7 +118,7 @@ async def add_party(
         AlreadyThere: there is a party of that id, or it is the scheme's own name.
 
     """
-    register = await open_register(scheme, streams)
+    register = await open_register(scheme, streams, about=PARTIES)
     if draft.id == SCHEME or draft.id in register.control.snapshot().rules.parties:
         raise AlreadyThere(f"party {draft.id} is in the scheme already")
     keys = Keyring.generate()
@@ -154,7 +154,7 @@ async def put_agreement(
     problems = [p for p in validate(agreement, scheme.catalogue) if p.severity == "error"]
     if problems:
         raise AgreementInvalid(name, problems)
-    register = await open_register(scheme, streams)
+    register = await open_register(scheme, streams, about=agreement.id)
     sha256 = digest(agreement)
     place = (agreement.id, agreement.version)
     texts = {
@@ -192,7 +192,8 @@ async def find_agreement(
         NotThere: there is none.
 
     """
-    found = (await open_register(scheme, streams)).version(agreement_id, version).agreement
+    register = await open_register(scheme, streams, about=agreement_id)
+    found = register.version(agreement_id, version).agreement
     assert found is not None  # noqa: S101  a version that is found has its text
     return found
 

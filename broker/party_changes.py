@@ -12,7 +12,7 @@ from typing import Any
 from agreements.codes import code_list
 from broker.administration import keep_party
 from broker.keyring import Keyring
-from broker.register import NotThere, Register, open_register
+from broker.register import PARTIES, NotThere, Register, open_register
 from broker.scheme import SchemeFolder
 from connectors.streams import Streams, StreamsUnavailable
 from schemas.control import Assured, Party, StolenKey
@@ -172,11 +172,11 @@ async def change_party(
         Conflict: somebody else has changed it at the same moment.
 
     """
-    register = await open_register(scheme, streams)
+    register = await open_register(scheme, streams, about=PARTIES)
     known, expected = _known(register, party)
     if expected[1] != known.revision:
         # Somebody has changed it since ``control`` was read: look at that first.
-        register = await open_register(scheme, streams)
+        register = await open_register(scheme, streams, about=PARTIES)
         known, expected = _known(register, party)
     fields = known.model_dump() | change(known) | {"revision": known.revision + 1}
     revised = Party.model_validate(fields)

@@ -32,8 +32,12 @@ from broker.levelling import append_to_control, mark, mark_of, take_in
 from broker.scheme import SchemeFolder
 from broker.storage import StoreUnavailable, Transaction, Waiting
 from connectors.streams import Outgoing, Record, Streams, StreamsUnavailable, UnknownTopic
+from schemas.control import Kind
 from schemas.errors import ConfigurationError, RejectedInput
 from schemas.keys import BadSignature
+
+PARTIES: Final = ""
+"""Stands for no agreement: what `open_register` is asked for is the parties alone."""
 
 _SIGNATURE: Final = b"signature|"
 
@@ -221,11 +225,17 @@ class Register:
 
 
 async def open_register(
-    scheme: SchemeFolder, streams: Streams | None, *, is_to_stop: bool = False
+    scheme: SchemeFolder,
+    streams: Streams | None,
+    *,
+    about: str | None = None,
+    is_to_stop: bool = False,
 ) -> Register:
     """Read ``control`` and level the store with it; without streams read the store alone.
 
-    Who ``is_to_stop`` something goes on without a store: a stop does not wait for it.
+    ``about`` an agreement only that and the parties are looked into (`PARTIES`: they
+    alone), which is what makes a stop quick where there are thousands. Who ``is_to_stop``
+    something goes on without a store: a stop does not wait for it.
 
     Raises:
         StoreUnavailable: the store is away.
@@ -242,7 +252,8 @@ async def open_register(
         if not is_to_stop or streams is None:
             raise
         has_store, kept = False, {}
-    published = _state(scheme, records)
+    wanted = _about(about)
+    published = _state(scheme, records, wanted)
     register = Register(scheme, published, published, streams, frozenset(kept), has_store)
     for record in records:
         register.see(record)
@@ -252,17 +263,29 @@ async def open_register(
     if waiting:
         # What waits has its place after all that is there.
         end = records[-1].offset + 1 if records else 0
-        register.control = _state(scheme, records)
+        register.control = _state(scheme, records, wanted)
         for place, one in enumerate(waiting):
-            register.control.apply(one.key, one.value, end + place)
+            if one.key.startswith(wanted):
+                register.control.apply(one.key, one.value, end + place)
     return register
 
 
-def _state(scheme: SchemeFolder, records: Iterable[Record]) -> ControlState:
+def _state(
+    scheme: SchemeFolder, records: Iterable[Record], wanted: tuple[bytes, ...]
+) -> ControlState:
     state = scheme.control(is_routing=False)
     for record in records:
-        state.apply(record.key, record.value, record.offset)
+        if (record.key or b"").startswith(wanted):
+            state.apply(record.key, record.value, record.offset)
     return state
+
+
+def _about(agreement: str | None) -> tuple[bytes, ...]:
+    """Return what the keys of the records begin with that are looked into."""
+    if agreement is None:
+        return (b"",)
+    own = tuple(f"{kind}|{agreement}|".encode() for kind in (Kind.AGREEMENT, Kind.SIGNATURE))
+    return (b"party|", b"schema|", *(own if agreement != PARTIES else ()))
 
 
 def _accepted_by(version: Version) -> int:

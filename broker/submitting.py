@@ -22,7 +22,7 @@ from agreements.signatures import (
     check_signature,
     statement_id,
 )
-from agreements.signed import Version
+from agreements.signed import Narrowings, Version
 from broker.register import NotThere, Register, open_register
 from broker.saying import NotASignature, Saying, read_statement, record_of
 from broker.scheme import SchemeFolder
@@ -79,8 +79,10 @@ async def submit(
         MoveRefused: the agreement's life does not allow it now, or not to this party.
 
     """
-    is_to_stop = read_statement(token).type in STOPS
-    register = await open_register(scheme, streams, is_to_stop=is_to_stop)
+    statement = read_statement(token)
+    register = await open_register(
+        scheme, streams, about=statement.agreement, is_to_stop=statement.type in STOPS
+    )
     return await _take_in(register, token, by=by)
 
 
@@ -102,9 +104,15 @@ async def say(
         RejectedInput: as `submit`.
 
     """
-    register = await open_register(scheme, streams, is_to_stop=saying.type in STOPS)
+    register = await open_register(
+        scheme, streams, about=agreement_id, is_to_stop=saying.type in STOPS
+    )
     if version is None and saying.type not in _ON_THE_LATEST:
-        version = running(register.versions(agreement_id), at=time.time_ns() // 1000)
+        version = running(
+            register.versions(agreement_id),
+            at=time.time_ns() // 1000,
+            narrows=Narrowings(scheme.catalogue),
+        )
     text = register.version(agreement_id, version)
     if saying.type is SignatureType.RESUME and saying.lifts is None:
         saying = replace(saying, lifts=_standing_suspension(text, saying.party))
@@ -139,6 +147,7 @@ async def _take_in(register: Register, token: str, *, by: str | None) -> Submitt
             register.versions(statement.agreement),
             at=time.time_ns() // 1000,
             parties=register.control.snapshot().rules.parties,
+            narrows=Narrowings(register.scheme.catalogue),
         )
         if not register.has_store:
             await register.append(key, value)

@@ -11,7 +11,7 @@ from typing import Any
 from agreements.candidates import to_us
 from agreements.lifecycle import state_of
 from agreements.signatures import STOPS
-from agreements.signed import Said, Version
+from agreements.signed import Narrowings, Said, Version
 from broker.register import Register, open_register
 from broker.scheme import SchemeFolder
 from connectors.streams import Streams
@@ -26,13 +26,14 @@ async def track(
         NotThere: there is no such agreement.
 
     """
-    register = await open_register(scheme, streams)
+    register = await open_register(scheme, streams, about=agreement_id)
     if agreement_id is not None:
         register.version(agreement_id)
     covered = await register.covered_to()
+    narrows = Narrowings(scheme.catalogue)
     return {
         "agreements": [
-            _version(register, version, covered, at=at)
+            _version(register, version, covered, narrows, at=at)
             for version in register.control.versions()
             if version.agreement is not None and agreement_id in (None, version.agreement.id)
         ],
@@ -44,7 +45,9 @@ async def track(
     }
 
 
-def _version(register: Register, version: Version, covered: int, *, at: datetime) -> dict[str, Any]:
+def _version(
+    register: Register, version: Version, covered: int, narrows: Narrowings, *, at: datetime
+) -> dict[str, Any]:
     assert version.agreement is not None  # noqa: S101  of those that have a text
     status = state_of(
         register.versions(version.agreement.id),
@@ -52,6 +55,7 @@ def _version(register: Register, version: Version, covered: int, *, at: datetime
         at=to_us(at),
         sha256=version.sha256,
         parties=register.control.snapshot().rules.parties,
+        narrows=narrows,
     )
     said = [one for by_party in version.said.values() for one in by_party]
     return {

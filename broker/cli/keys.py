@@ -92,10 +92,10 @@ def list_keys(
     as_json: Json = False,
 ) -> None:
     """Show a party's signing keys, the one in use first, and which were stolen."""
-    from broker.register import NotThere, open_register
+    from broker.register import PARTIES, NotThere, open_register
 
     async def look(scheme: "SchemeFolder", streams: "Streams | None") -> "Party":
-        opened = await open_register(scheme, streams)
+        opened = await open_register(scheme, streams, about=PARTIES)
         known = opened.control.snapshot().rules.parties.get(party)
         if known is None:
             raise NotThere(f"there is no party {party}: see `concordat party list`")

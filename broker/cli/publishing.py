@@ -23,12 +23,12 @@ async def published(
     Where the scheme's key is in the folder that is so at once; elsewhere ``concordat run``
     signs it, every minute or more often.
     """
-    from broker.register import open_register
+    from broker.register import PARTIES, open_register
 
     until = time.monotonic() + seconds
     while not done.is_covered and done.offset is not None and time.monotonic() < until:
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-        register = await open_register(scheme, streams, is_to_stop=True)
+        register = await open_register(scheme, streams, about=PARTIES, is_to_stop=True)
         done = replace(done, is_covered=done.offset < await register.covered_to())
     return done
 

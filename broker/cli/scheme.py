@@ -106,14 +106,14 @@ def party_list(
     as_json: Json = False,
 ) -> None:
     """Show the organisations of the scheme."""
-    from broker.register import open_register, reaching
+    from broker.register import PARTIES, open_register, reaching
     from broker.scheme import SchemeFolder
 
     scheme = SchemeFolder(settings_of(folder))
 
     async def load() -> list[dict[str, object]]:
         async with reaching(scheme) as streams:
-            control = (await open_register(scheme, streams)).control
+            control = (await open_register(scheme, streams, about=PARTIES)).control
         return [
             {
                 "party": party.id,
