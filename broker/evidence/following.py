@@ -16,10 +16,10 @@ import structlog
 from broker.evidence.entries import content_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import CHECKPOINT
-from broker.evidence.writing import LogWriter, writing
+from broker.evidence.writing import LogInUse, LogWriter, writing
 from broker.routing import DECISIONS
 from connectors.streams import Outgoing, Streams
-from schemas.errors import ConcordatError, EvidenceError
+from schemas.errors import ConcordatError, DeliveryError, EvidenceError
 
 CHECKPOINTS: Final = "checkpoints"
 SIGN_EVERY_SECONDS: Final = 1.0
@@ -136,18 +136,30 @@ async def log_kept(
 ) -> AsyncIterator[None]:
     """Keep a log up to date in the background, to the last decision when this ends.
 
-    Where that cannot go on, it is told and the log stands still: sharing goes on, since
-    every decision is on the stream, from which the log can catch up or be made again.
+    Another process that writes it is waited for, and so are streams that are away. Where
+    the log cannot go on, that is told and it stands still: sharing goes on, since every
+    decision is on the stream, from which the log can catch up or be made again.
     """
     stopping = asyncio.Event()
 
     async def keep() -> None:
-        try:
-            with writing(path, keys, origin=origin) as writer:
-                await EvidenceWorker(streams, writer).run(stopping)
-        except (ConcordatError, OSError) as error:
-            code = error.code if isinstance(error, ConcordatError) else "input-output"
-            log.error("the log stands still", code=code, why=str(error))  # noqa: TRY400  the sentence says it
+        waits = ""
+        while True:
+            try:
+                with writing(path, keys, origin=origin) as writer:
+                    await EvidenceWorker(streams, writer).run(stopping)
+            except (LogInUse, DeliveryError) as error:
+                if waits != error.code:
+                    log.info("the log waits", code=error.code)
+                waits = error.code
+            except (ConcordatError, OSError) as error:
+                code = error.code if isinstance(error, ConcordatError) else "input-output"
+                log.error("the log stands still", code=code, why=str(error))  # noqa: TRY400  the sentence says it
+                return
+            if stopping.is_set():
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), SIGN_EVERY_SECONDS)
 
     task = asyncio.create_task(keep(), name="keep-log")
     try:

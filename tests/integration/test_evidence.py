@@ -75,7 +75,7 @@ def test_an_altered_log_is_named_by_verify_and_made_again(town: Path, tmp_path: 
 
 
 def test_the_service_keeps_the_log_up_to_date(town: Path, tmp_path: Path) -> None:
-    """What a run has decided is signed when it ends, and the run says if it cannot be."""
+    """What a run has decided is signed when it ends; another process's log is waited for."""
     folder = tmp_path / "town"
     shutil.copytree(town, folder)
     shutil.rmtree(folder / "evidence")
@@ -84,7 +84,7 @@ def test_the_service_keeps_the_log_up_to_date(town: Path, tmp_path: Path) -> Non
     with locked(folder / "evidence"):
         done = concordat("run", "--until-idle", folder=folder)
     assert done.returncode == 0, "sharing goes on"
-    assert "the log stands still" in done.stderr
+    assert "the log waits" in done.stderr
 
 
 def test_a_log_is_not_made_again_from_a_stream_that_lost_records(
