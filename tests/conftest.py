@@ -1,11 +1,13 @@
 """What tests of several parts need: streams of each kind, and a Kafka for the session."""
 
+import logging
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # Tests are about the source, whatever has been compiled; `test_compiled.py` compares the two.
@@ -21,6 +23,18 @@ from connectors.streams import Streams, open_streams
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("concordat", deadline=None)
 settings.load_profile("concordat")
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """Take back how a test set logging up, as commands do that it runs in its own process."""
+    root, kafka = logging.getLogger(), logging.getLogger("aiokafka")
+    handlers, level, level_of_kafka = root.handlers, root.level, kafka.level
+    yield
+    structlog.reset_defaults()
+    root.handlers = handlers
+    root.setLevel(level)
+    kafka.setLevel(level_of_kafka)
 
 
 @pytest.fixture(scope="session")

@@ -3,22 +3,11 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from broker.logs import configure_logs
 from broker.settings import LogSettings
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    root, kafka = logging.getLogger(), logging.getLogger("aiokafka")
-    handlers, level, level_of_kafka = root.handlers, root.level, kafka.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    kafka.setLevel(level_of_kafka)
 
 
 @pytest.mark.parametrize(
