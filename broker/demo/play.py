@@ -23,6 +23,7 @@ from broker.demo.main_job import (
     receive,
     route,
 )
+from broker.demo.proof import log_decisions, verify_altered_copy
 from broker.demo.story import Teller, view_of
 from broker.edge import publisher_of, receive_all
 from broker.explaining import explain, find_decision
@@ -48,7 +49,11 @@ async def play(
     outcome = Outcome()
     async with scheme.streams() as opened:
         await _main_job(scheme, opened, source, teller, outcome)
-        result = outcome.to_json(seconds=time.perf_counter() - started)
+        logged = await log_decisions(scheme, opened)
+        result = {
+            **outcome.to_json(seconds=time.perf_counter() - started),
+            "evidence": {"entries": logged.size, "verified": logged.is_verified},
+        }
         if story:
             await _what_if(scheme, opened, teller, outcome)
     return result
@@ -103,8 +108,15 @@ async def _what_if(
     teller.chapter("Why the school's view was decided as it was")
     show(teller.console, await explain(scheme, streams, event_id, recipient=SCHOOL))
 
+    teller.chapter("Every decision is in a log that is verified without trusting its keeper")
+    logged = await log_decisions(scheme, streams)
+    verdict = "It verifies." if logged.is_verified else "It does not verify."
+    teller.say(f"{logged.size} decisions under one signature. {verdict}")
+    found = verify_altered_copy(scheme).findings
+    teller.say(f"One bit is changed in a copy: {found[0].text}.")
+
     teller.chapter("What the demo leaves")
-    teller.ending(scheme.path, event_id)
+    teller.ending(scheme.path, event_id, key=scheme.log_keys.public(scheme.log_origin).to_vkey())
 
 
 async def _ended(scheme: SchemeFolder, streams: Streams) -> set[str]:

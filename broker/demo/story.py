@@ -112,14 +112,16 @@ class Teller:
         self.console.print(table)
         self.say("· is not in the view at all: the bytes were never sent.")
 
-    def ending(self, folder: Path, event_id: str) -> None:
-        """Say what can be explored."""
+    def ending(self, folder: Path, event_id: str, *, key: str) -> None:
+        """Say what can be explored; ``key`` is the log's."""
         self.say(f"Everything is in [bold]{folder}[/]. Look around with:")
         for command in (
             f"concordat agreement list --dir {folder}",
             f"concordat party list --dir {folder}",
             f"concordat explain {event_id} --dir {folder}",
             f"concordat receive --as {next(iter(PARTIES))} --dir {folder}",
+            f"concordat agreement drift --dir {folder}",
+            f"concordat verify {folder}/evidence --key {key}",
             f"ls {folder}/received",
         ):
             self.console.print(f"  {command}", soft_wrap=True)
