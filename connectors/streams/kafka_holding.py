@@ -32,6 +32,9 @@ _REVOKE_SECONDS = 5.0
 
 _RETRY_SECONDS = 0.5
 
+_OWN_SECONDS = 30.0
+"""How long a producer, a committed offset and a place to read from are waited for."""
+
 _assignments = count(1)
 
 
@@ -145,13 +148,15 @@ class Holding(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             await asyncio.sleep(after)
             while True:
                 try:
-                    await self._own(held)
+                    # An answer that an outage has swallowed would be waited for in vain.
+                    async with asyncio.timeout(_OWN_SECONDS):
+                        await self._own(held)
                     # It reads from the same brokers, so it too may find them away. Then all
                     # begins anew: what it reads counts only once the former owner is fenced.
                     await self._on_ready(held.tp)
                     self._consumer.resume(held.tp)
                     break
-                except (KafkaError, StreamsUnavailable):
+                except (KafkaError, StreamsUnavailable, TimeoutError):
                     # Or it was taken away in this moment: then the listener is about to
                     # say so, and cancels this.
                     self._dispose(held)
