@@ -154,7 +154,9 @@ async def put_agreement(
     problems = [p for p in validate(agreement, scheme.catalogue) if p.severity == "error"]
     if problems:
         raise AgreementInvalid(name, problems)
-    register = await open_register(scheme, streams, about=agreement.id)
+    # A text that supersedes none closes no circle: then the others need not be looked at.
+    about = agreement.id if agreement.supersedes is None else None
+    register = await open_register(scheme, streams, about=about)
     sha256 = digest(agreement)
     place = (agreement.id, agreement.version)
     texts = {
