@@ -20,8 +20,9 @@ setup: .venv/.dev
 demo: .venv/.run
 	$(BIN)/concordat demo
 
+# Two at a time, a file of tests in one process: much of it waits for other processes.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
