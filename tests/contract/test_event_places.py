@@ -12,7 +12,7 @@ from broker.administration import PartyDraft, add_party, found_scheme, prepare_s
 from broker.edge import publisher_of
 from broker.routing import DECISIONS, QUARANTINE
 from connectors.prepared import PreparedEvent
-from connectors.streams import Outgoing, embedded_log, kafka_transactions
+from connectors.streams import Outgoing, embedded_log, kafka_packing
 from connectors.streams.partitioning import key_hash
 
 
@@ -36,7 +36,7 @@ async def test_copies_in_other_partitions_are_not_decided_by_the_routers_that_ha
         lying = [record async for record in streams.read(TOPIC)]
         assert len({record.partition for record in lying}) > 1
         with monkeypatch.context() as patch:
-            for adapter in (embedded_log, kafka_transactions):
+            for adapter in (embedded_log, kafka_packing):
                 patch.setattr(adapter, "key_hash", lambda key: key_hash(key) + 1)
             await streams.append([Outgoing(TOPIC, r.key, r.value, r.headers) for r in lying])
         routers = [scheme.service(streams) for _ in range(2)]
