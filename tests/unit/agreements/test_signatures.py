@@ -287,7 +287,7 @@ def test_every_statement_can_be_made_and_read(kind: SignatureType) -> None:
     assert {name: getattr(result.statement, name) for name in more} == more
 
 
-@pytest.mark.parametrize("kind", NEEDS_REASON)
+@pytest.mark.parametrize("kind", sorted(NEEDS_REASON))
 def test_what_needs_a_reason_is_not_made_without_one(kind: SignatureType) -> None:
     """It is part of what is signed."""
     more = {"lifts": "0" * 64, "held": "purge"} if kind is SignatureType.RESUME else {}
