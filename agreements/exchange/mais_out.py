@@ -49,6 +49,9 @@ def _fields(document: Document) -> Iterator[tuple[str, Any]]:
             value = [purpose for purpose in purposes if purpose is not None]
         else:
             value = _at(document, {**TEXTS, **LISTS, **TIMES}[field])
+            # A draft may be wrong here: then the standard's field is left out, and that told.
+            if field not in LISTS and not isinstance(value, str):
+                value = None
         if field == "Data" and value is None:
             value = list(dict.fromkeys(_events(document)))
         if field == "EndDate":

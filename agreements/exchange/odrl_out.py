@@ -112,8 +112,8 @@ def _constraints(document: Document, uid: str, flow: Document) -> Iterator[dict[
                 yield _constraint("purpose", "isA", {"@id": concept})
     effective = document.get("effective", {})
     for field, operator in (("starts_at", "gteq"), ("ends_at", "lt")):
-        if field in effective:
-            yield _constraint("dateTime", operator, typed(_date_time(effective[field]), "dateTime"))
+        if isinstance(moment := effective.get(field), str):
+            yield _constraint("dateTime", operator, typed(_date_time(moment), "dateTime"))
     for condition in _list(flow, "when"):
         yield from _condition(condition)
     if "max_age" in flow:

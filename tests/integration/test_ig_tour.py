@@ -56,7 +56,7 @@ def test_the_tour_says_what_its_page_says(tour: tuple[Path, str]) -> None:
         "discharge.yaml is valid",
         "218 gained, 0 lost",
         "waits for anytown-adult-social-care",
-        "anytown-adult-social-care also receives leadClinician",
+        "the recipient also receives leadClinician",
         "it widens",
         "1 hold:suspended",
         "1 settled",

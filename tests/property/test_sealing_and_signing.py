@@ -107,6 +107,12 @@ def test_a_nonce_never_repeats_under_a_key(steps: list[str]) -> None:
             used.add(pair)
 
 
+def said(verified: Verified) -> tuple[bytes, bytes, str, int, bytes]:
+    """Return all that verifying has told."""
+    one = verified
+    return one.payload, one.leaf, one.kid, one.signed_at_ms, one.salt
+
+
 @given(st.lists(entries, min_size=1, max_size=20), st.randoms(use_true_random=False))
 def test_every_record_of_a_batch_verifies_in_any_order(batch: list[Entry], random: object) -> None:
     """Each by itself, with what it committed to."""
@@ -118,7 +124,7 @@ def test_every_record_of_a_batch_verifies_in_any_order(batch: list[Entry], rando
         assert verified.payload == entry.payload
         assert verified.leaf == event_leaf(entry)
         fresh = verify(a_verifier(), entry, plaintext)
-        assert fresh == verified
+        assert said(fresh) == said(verified)
 
 
 @given(st.lists(entries, min_size=2, max_size=9), st.data())
@@ -142,7 +148,7 @@ def test_a_remembering_verifier_and_a_fresh_one_give_the_same_answer(
             except (BadSignature, UnknownKey) as error:
                 answers.append(type(error))
             else:
-                answers.append(verified)
+                answers.append(said(verified))
         assert answers[0] == answers[1]
 
 
