@@ -253,39 +253,3 @@ def edge_of(size: int, read: ReadTile) -> Edge:
 def _split(length: int) -> int:
     """Return the largest power of two below a length (RFC 6962 §2.1: k < n ≤ 2k)."""
     return 1 << ((length - 1).bit_length() - 1)
-
-
-def verify_consistency(
-    old_size: int, old_root: bytes, size: int, new_root: bytes, *, proof: Sequence[bytes]
-) -> bool:
-    """Whether the tree of ``size`` with ``new_root`` goes on from the old one.
-
-    RFC 9162 §2.1.4.2, with its variable names.
-    """
-    if not 0 <= old_size <= size:
-        return False
-    if old_size in {0, size}:
-        return not proof and (old_root == (new_root if old_size else root([])))
-    if not proof:
-        return False
-    path = list(proof)
-    if old_size & (old_size - 1) == 0:
-        path.insert(0, old_root)
-    fn, sn = old_size - 1, size - 1
-    while fn & 1:
-        fn >>= 1
-        sn >>= 1
-    fr = sr = path[0]
-    for c in path[1:]:
-        if sn == 0:
-            return False
-        if fn & 1 or fn == sn:
-            fr, sr = node_hash(c, fr), node_hash(c, sr)
-            while fn and not fn & 1:
-                fn >>= 1
-                sn >>= 1
-        else:
-            sr = node_hash(sr, c)
-        fn >>= 1
-        sn >>= 1
-    return (fr, sr, sn) == (old_root, new_root, 0)

@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas import merkle
+from schemas.merkle import verify_consistency
 from schemas.tiles import (
     ENTRIES,
     WIDTH,
@@ -15,7 +16,6 @@ from schemas.tiles import (
     edge_of,
     pack_entries,
     unpack_entries,
-    verify_consistency,
 )
 
 MOST = 70_000
