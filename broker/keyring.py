@@ -47,7 +47,7 @@ class Keyring:
         """
         signing = tuple(SigningKey.from_jwk(jwk) for jwk in jwks if jwk.get("use") == "sig")
         sealing = tuple(SealingKey.from_jwk(jwk) for jwk in jwks if jwk.get("use") == "enc")
-        found = [_decode(str(jwk["k"])) for jwk in jwks if jwk.get("kty") == "oct"]
+        found = [secret_from_jwk(jwk) for jwk in jwks if jwk.get("kty") == "oct"]
         if not (signing and sealing and found):
             raise KeysUnavailable(
                 f"the keys of {owner} are not whole: expected a signing key,"
@@ -57,11 +57,10 @@ class Keyring:
 
     def to_jwks(self) -> list[dict[str, Any]]:
         """Return private JWKs (RFC 7517): for a key store, nowhere else."""
-        secret = base64.urlsafe_b64encode(self.secret).rstrip(b"=").decode()
         return [
             *(key.to_private_jwk() for key in self.signing),
             *(key.to_private_jwk() for key in self.sealing),
-            {"kty": "oct", "k": secret, "use": "derive"},
+            {**secret_to_jwk(self.secret), "use": "derive"},
         ]
 
     def derive(self, purpose: str, subject: str = "") -> bytes:
@@ -73,5 +72,12 @@ class Keyring:
         return hmac.digest(self.secret, info + b"\x01", "sha256")
 
 
-def _decode(text: str) -> bytes:
+def secret_to_jwk(secret: bytes) -> dict[str, Any]:
+    """Return a secret as a symmetric JWK (RFC 7518 §6.4)."""
+    return {"kty": "oct", "k": base64.urlsafe_b64encode(secret).rstrip(b"=").decode()}
+
+
+def secret_from_jwk(jwk: Mapping[str, Any]) -> bytes:
+    """Return the secret of a symmetric JWK."""
+    text = str(jwk["k"])
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

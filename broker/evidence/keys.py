@@ -4,11 +4,11 @@ They are not the broker's: an auditor trusts the log by its own key, and a route
 not need it.
 """
 
-import base64
 import secrets
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from broker.keyring import secret_from_jwk, secret_to_jwk
 from broker.keystore import KeyStore
 from schemas.keys import SigningKey
 from schemas.notes import NoteKey
@@ -32,9 +32,7 @@ class LogKeys:
     def load(cls, store: KeyStore) -> Self:
         """Read the keys. Raises ``KeysUnavailable``."""
         signing, salt = store.load(OWNER)
-        encoded = str(salt["k"])
-        salt_key = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        return cls(SigningKey.from_jwk(signing), salt_key)
+        return cls(SigningKey.from_jwk(signing), secret_from_jwk(salt))
 
     @classmethod
     def generate(cls) -> Self:
@@ -43,5 +41,4 @@ class LogKeys:
 
     def save(self, store: KeyStore) -> None:
         """Write the keys."""
-        encoded = base64.urlsafe_b64encode(self.salt_key).rstrip(b"=").decode()
-        store.save(OWNER, [self.signing.to_private_jwk(), {"kty": "oct", "k": encoded}])
+        store.save(OWNER, [self.signing.to_private_jwk(), secret_to_jwk(self.salt_key)])
