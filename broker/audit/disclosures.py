@@ -1,0 +1,92 @@
+"""What a decision record says of each recipient, as the auditor's questions need it.
+
+One candidate of one record is one `Disclosure`, whatever its outcome: what was refused is
+an answer as well. Identifiers are blinded and no value is in it (``schemas/decision.avsc``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from broker.recording import LegalBasis
+
+Basis = LegalBasis
+"""One side's legal basis: regime, conditions such as ``art6:e``, addresses of gateways."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """One candidate of one decision record.
+
+    ``index`` is the entry of the log that has the record; ``recipient`` and the agreement
+    are empty where no agreement named a recipient. ``withheld`` is path to reason code,
+    ``transforms`` path to transform, ``subjects`` the blinded identifiers, the primary one
+    first, ``settles`` the id of the suspension that had held it, if one had.
+    """
+
+    index: int
+    event_id: str
+    event_type: str
+    publisher: str
+    recipient: str
+    decided_at: datetime
+    occurred_at: datetime
+    outcome: str
+    reason: str
+    detail: str
+    agreement: str
+    version: int
+    hash: str
+    flow: str
+    purpose: str
+    provider: Basis
+    receiver: Basis
+    items: tuple[str, ...]
+    transforms: Mapping[str, str]
+    withheld: Mapping[str, str]
+    sealed: bytes
+    subjects: tuple[bytes, ...]
+    settles: str | None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether data went to the recipient."""
+        return self.outcome == "permit"
+
+
+def disclosures_of(decision: Mapping[str, Any], index: int) -> tuple[Disclosure, ...]:
+    """Return what a record that was read (`broker.recording.read_decision`) says of each."""
+    settles = decision["settles"]
+    return tuple(
+        Disclosure(
+            index=index,
+            event_id=decision["eventId"],
+            event_type=decision["eventType"],
+            publisher=decision["publisher"],
+            recipient=candidate["recipient"],
+            decided_at=decision["decidedAt"],
+            occurred_at=decision["occurredAt"],
+            outcome=candidate["outcome"],
+            reason=candidate["reason"],
+            detail=candidate["detail"],
+            agreement=candidate["agreement"],
+            version=candidate["version"],
+            hash=candidate["hash"].hex(),
+            flow=candidate["flow"],
+            purpose=candidate["purpose"],
+            provider=_basis(candidate["provider"]),
+            receiver=_basis(candidate["receiver"]),
+            items=tuple(candidate["items"]),
+            transforms=dict(candidate["transforms"]),
+            withheld=dict(candidate["withheld"]),
+            sealed=candidate["sealed"],
+            subjects=tuple(decision["subjects"]),
+            settles=None if settles is None else settles["suspension"],
+        )
+        for candidate in decision["candidates"]
+    )
+
+
+def _basis(told: Mapping[str, Any]) -> Basis:
+    return Basis(told["regime"], tuple(told["conditions"]), tuple(told["gateways"]))
