@@ -14,6 +14,17 @@ Dir = Annotated[
     Path, typer.Option("--dir", envvar="CONCORDAT_DIR", help="The scheme's folder.", metavar="DIR")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as one JSON document.")]
+By = Annotated[
+    str | None,
+    typer.Option(help="Who asks or acts: recorded. Default: the user of the machine."),
+]
+Reason = Annotated[
+    str,
+    typer.Option(
+        metavar="TEXT",
+        help="Why you ask, or the reference of the case: recorded for ever, so name no person.",
+    ),
+]
 
 HERE = Path()
 
