@@ -1,7 +1,7 @@
 """What an agreement says around its flows: who to turn to, and each party's duties.
 
 The shapes only, as in `model`, which has the flows that run. Of these parts the
-engine reads ``Suspension``; the others are what the parties sign and are held to.
+engine reads ``Suspension``, the evidence log ``Evidence``; the others are what the parties sign and are held to.
 """
 
 from typing import Annotated, Literal
@@ -84,6 +84,12 @@ class Retention(Part):
     period: CalendarDuration
     trigger: Text
     disposal: Text
+
+
+class Evidence(Part):
+    """How long the broker keeps its records of what was decided under the agreement."""
+
+    records: CalendarDuration | None = None  # none: as the scheme has it for all
 
 
 class Rights(Part):

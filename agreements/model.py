@@ -23,6 +23,7 @@ from agreements.duties import (
     Contacts,
     Document,
     Dpia,
+    Evidence,
     Identifier,
     Part,
     Retention,
@@ -311,6 +312,7 @@ class Agreement(Part):
     flows: Annotated[tuple[Flow, ...], Field(min_length=1)]
     dpia: Dpia
     retention: tuple[Retention, ...] = ()
+    evidence: Evidence = Evidence()
     rights: Rights = Rights()
     breach: Breach = Breach()
     transparency: Transparency = Transparency()

@@ -150,6 +150,7 @@ def everything() -> Document:
                 "disposal": "Deletion",
             }
         ],
+        "evidence": {"records": "P7Y"},
         "rights": {
             "sar_lead": "childrens",
             "rectification": "Corrections reach all.",

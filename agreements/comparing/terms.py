@@ -59,6 +59,7 @@ TERMS: Final[Mapping[type[model.Part], Mapping[str, Known]]] = {
         "flows": _APART,
         "dpia": Parts("data protection impact assessment"),
         "retention": Parts("retention", ("party", "items"), added=NARROWS),
+        "evidence": Parts("evidence"),
         "rights": Parts("rights of the people concerned"),
         "breach": Parts("breach"),
         "transparency": Parts("transparency"),
@@ -204,6 +205,9 @@ TERMS: Final[Mapping[type[model.Part], Mapping[str, Known]]] = {
         "period": Term("period", sooner_due, words=duration),
         "trigger": Term("beginning of the period", either),
         "disposal": Term("disposal", either),
+    },
+    duties.Evidence: {
+        "records": Term("time that records of decisions are kept", either, words=duration)
     },
     duties.Rights: {
         "sar_lead": Term("lead on subject access requests", either),

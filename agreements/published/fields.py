@@ -30,6 +30,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "flows": "The sharing itself: which events, from whom, to whom, on which basis.",
         "dpia": "The data protection impact assessment.",
         "retention": "How long each recipient keeps what it receives.",
+        "evidence": "How long the evidence of the sharing is kept.",
         "rights": "How the rights of the people concerned are met between the parties.",
         "breach": "What the parties do when something has gone wrong.",
         "transparency": "What the people concerned are told.",
@@ -89,6 +90,9 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "starts_at": "The first moment, UTC: a date means its first midnight.",
         "ends_at": "The end, exclusive, UTC: a date means its first midnight.",
         "review_by": "When the agreement is due for review.",
+    },
+    "Evidence": {
+        "records": "How long the record of each decision is kept, such as P7Y, counted from it."
     },
     "Flow": {
         "id": "What this flow is called; unique in the agreement.",

@@ -45,6 +45,7 @@ _STAYS: Final = """
     flows.max_age flows.items.path flows.items.transform flows.items.transform.generalise
     flows.items.required flows.items.free_text flows.delivery flows.needs_consent flows.trigger
     flows.requires flows.feedback dpia.status dpia.residual_risk retention.items retention.period
+    evidence.records
     breach.partner_notice_hours transparency.inform_subject security.uk_only
     security.onward_sharing suspension.hold_for suspension.then review.every
     review.escalate_after

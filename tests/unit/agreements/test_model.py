@@ -49,6 +49,7 @@ def test_what_is_left_out_of_an_agreement_has_a_safe_meaning() -> None:
         ("suspension", {"hold_for": "P1M"}, "not-a-duration"),
         ("suspension", {"then": "release"}, "unknown-code"),
         ("review", {"every": "yearly"}, "not-a-duration"),
+        ("evidence", {"records": "PT9H"}, "not-a-duration"),
         ("parties[0].capacities", ["siro"], "unknown-code"),
         ("parties[0].joined_on", "2026-04-31", "not-a-date"),
         ("parties[0].identifiers", [{"system": "nhs", "value": "RFR"}], "unknown-code"),
