@@ -41,6 +41,11 @@ class Clause:
     holds: Test
 
     @property
+    def can_never_hold(self) -> bool:
+        """Whether the schema has no such item, or none that the operator has a meaning for."""
+        return self.holds is _never
+
+    @property
     def text(self) -> str:
         """The condition in words, as the agreement has it."""
         condition = self.condition

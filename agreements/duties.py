@@ -1,7 +1,8 @@
 """What an agreement says around its flows: who to turn to, and each party's duties.
 
 The shapes only, as in `model`, which has the flows that run. Of these parts the
-engine reads ``Suspension``, the evidence log ``Evidence``; the others are what the parties sign and are held to.
+engine reads ``Suspension`` and the evidence log ``Evidence``; the others are what the
+parties sign and are held to.
 """
 
 from typing import Annotated, Literal

@@ -107,6 +107,17 @@ class View:
         framed, bits = self._cutter(event)
         return Cut(framed, self._disclosures.get(bits) or self._disclose(bits))
 
+    def without(self, withheld: Sequence[tuple[str, str]]) -> Disclosure:
+        """Return what is disclosed of an event that these (path, reason) are withheld from.
+
+        What every event withholds need not be among them.
+        """
+        bits = 0
+        for path, reason in withheld:
+            if (path, reason) not in self._unavailable:
+                bits |= self._omissions.bit(path, reason)
+        return self._disclosures.get(bits) or self._disclose(bits)
+
     def schema_json(self) -> str:
         """Return the schema as JSON text, the same for the same view."""
         return json.dumps(self.schema, separators=(",", ":"), ensure_ascii=False)

@@ -82,7 +82,7 @@ def _retention(agreement: Agreement) -> Iterator[Block]:
     yield Heading(2, "How long it is kept")
     if agreement.evidence.records is not None:
         length = duration(agreement.evidence.records)
-        yield Paragraph(said(f"The record of each decision is kept for {length} from the decision."))
+        yield Paragraph(said(f"The broker keeps the record of each decision for {length}."))
     if not agreement.retention:
         yield Paragraph(said("This agreement sets no time after which it is deleted."))
         return

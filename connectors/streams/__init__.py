@@ -233,6 +233,21 @@ class Streams(Protocol):
         """Return for each partition the offset at which the next reader would wait."""
         ...
 
+    async def begin(self, topic: str) -> Mapping[int, int]:
+        """Return for each partition the offset before which nothing is kept any longer."""
+        ...
+
+    async def remove_before(self, topic: str, partition: int, offset: int) -> None:
+        """Remove the records of a partition below an offset, for good.
+
+        What comes after keeps its offset; removing what is gone already is no error. An
+        offset beyond the end removes nothing.
+
+        Raises:
+            StreamsUnavailable: as much as was asked is not gone yet; ask again.
+        """
+        ...
+
     def group(  # noqa: PLR0913  each is a knob that a caller may leave alone
         self,
         name: str,

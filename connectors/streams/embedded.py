@@ -37,9 +37,11 @@ from connectors.streams.embedded_log import (
     Topic,
     append_records,
     create_topic,
+    read_begins,
     read_ends,
     read_page,
     read_topics,
+    remove_records,
 )
 from connectors.streams.embedded_members import read_lag
 
@@ -117,6 +119,24 @@ class EmbeddedStreams:
         if not ends:
             raise UnknownTopic(f"the topic {topic} does not exist")
         return ends
+
+    async def begin(self, topic: str) -> Mapping[int, int]:
+        """See the port."""
+        begins = read_begins(self.reader, topic)
+        if not begins:
+            raise UnknownTopic(f"the topic {topic} does not exist")
+        return begins
+
+    async def remove_before(self, topic: str, partition: int, offset: int) -> None:
+        """See the port; what was removed is overwritten in the file as well."""
+        if offset > (await self.end(topic))[partition]:
+            return
+        log = Log(read_topics(self.reader)[topic].logs[partition], topic, partition)
+        self._writer.execute("PRAGMA secure_delete = ON")  # with zeros
+        while await self.write(lambda connection: remove_records(connection, log, offset)):
+            pass  # by pages, so that others may write in between
+        # The log of SQLite's writes has the removed records until it is begun anew.
+        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def group(  # noqa: PLR0913  the port's knobs
         self,

@@ -200,3 +200,31 @@ def read_ends(connection: sqlite3.Connection, topic: str) -> dict[int, int]:
             "SELECT partition, next_offset FROM logs WHERE topic = ? ORDER BY partition", (topic,)
         ).fetchall()
     )
+
+
+_REMOVED_TOGETHER = 1_000
+
+
+def read_begins(connection: sqlite3.Connection, topic: str) -> dict[int, int]:
+    """Return the offset of the first record of each partition; where none is left, the next."""
+    begins = {}
+    for log, partition, next_offset in connection.execute(
+        "SELECT id, partition, next_offset FROM logs WHERE topic = ? ORDER BY partition", (topic,)
+    ).fetchall():
+        base = log << OFFSET_BITS
+        (first,) = connection.execute(
+            "SELECT min(id) FROM records WHERE id >= ? AND id < ?", (base, base + next_offset)
+        ).fetchone()
+        begins[partition] = next_offset if first is None else first - base
+    return begins
+
+
+def remove_records(connection: sqlite3.Connection, log: Log, before: int) -> int:
+    """Remove the first records of a log below an offset, some at a time; return how many."""
+    base = log.id << OFFSET_BITS
+    removed = connection.execute(
+        "DELETE FROM records WHERE id IN"
+        " (SELECT id FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)",
+        (base, base + before, _REMOVED_TOGETHER),
+    )
+    return removed.rowcount

@@ -27,8 +27,15 @@ from connectors.streams import (
 )
 from connectors.streams.kafka_group import KafkaGroup
 from connectors.streams.kafka_packing import Topic
-from connectors.streams.kafka_reading import ends_of, new_reader, read_on, read_spans, stop
-from connectors.streams.kafka_topics import describe, limits_of, until_led
+from connectors.streams.kafka_reading import (
+    begins_of,
+    ends_of,
+    new_reader,
+    read_on,
+    read_spans,
+    stop,
+)
+from connectors.streams.kafka_topics import describe, limits_of, remove_records, until_led
 from connectors.streams.kafka_transactions import Transactions
 from connectors.streams.kafka_unreadable import read_past_the_unreadable
 from connectors.streams.security import Security
@@ -209,6 +216,17 @@ class KafkaStreams:
             if all(decided[number] >= end for number, end in ends.items()):
                 return ends
             await asyncio.sleep(_DECIDE_SECONDS)
+
+    async def begin(self, topic: str) -> Mapping[int, int]:
+        """See the port."""
+        name, partitions, _ = (await self.topics_of([topic]))[topic]
+        return await begins_of(self._appended, name, range(partitions))
+
+    async def remove_before(self, topic: str, partition: int, offset: int) -> None:
+        """See the port; the brokers delete whole segments, so files go when one is full."""
+        name = (await self.topics_of([topic]))[topic].name
+        if offset <= (await self.end(topic))[partition]:
+            await remove_records(self._admin, name, partition, before=offset)
 
     def group(  # noqa: PLR0913  the port's knobs
         self,

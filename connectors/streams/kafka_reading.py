@@ -56,6 +56,15 @@ async def ends_of(consumer: Any, topic: str, numbers: Collection[int]) -> dict[i
     return {tp.partition: offset for tp, offset in sorted(ends.items())}
 
 
+async def begins_of(consumer: Any, topic: str, numbers: Collection[int]) -> dict[int, int]:
+    """Return the first offset that each partition still keeps."""
+    try:
+        begins = await consumer.beginning_offsets([TopicPartition(topic, n) for n in numbers])
+    except KafkaError as error:
+        raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+    return {tp.partition: offset for tp, offset in sorted(begins.items())}
+
+
 async def read_spans(
     client: Mapping[str, Any], topic: str, spans: Mapping[int, tuple[int, int]]
 ) -> AsyncIterator[Record]:

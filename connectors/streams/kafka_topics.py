@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
@@ -56,3 +58,12 @@ async def limits_of(admin: Any, names: Sequence[str]) -> dict[str, int]:
         for entry in entries
         if entry[0] == _LIMIT
     }
+
+
+async def remove_records(admin: Any, name: str, partition: int, *, before: int) -> None:
+    """Remove the records of a partition below an offset."""
+    wanted = {TopicPartition(name, partition): RecordsToDelete(before_offset=before)}
+    try:
+        await admin.delete_records(wanted)
+    except KafkaError as error:
+        raise StreamsUnavailable(f"Kafka did not remove the records: {error}") from error
