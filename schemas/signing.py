@@ -55,6 +55,7 @@ __all__ = [
     "UnknownKey",
     "Verified",
     "Verifier",
+    "batch_parts",
     "event_leaf",
     "new_salt",
     "root_message",
@@ -311,6 +312,16 @@ def _shared_parts(shared: bytes) -> tuple[str, int, bytes]:
     except UnicodeDecodeError:
         raise BadSignature("the key's name is not a thumbprint") from None
     return kid, signed_at_ms, shared[_TIME_END + 2 :]
+
+
+def batch_parts(plaintext: bytes) -> tuple[str, int, bytes, int, int, bytes]:
+    """Return kid, time, signature, index, size and path of a signed record; nothing is verified.
+
+    Raises ``BadSignature`` when it is not laid out as one.
+    """
+    kid, signed_at_ms, signature = _shared_parts(plaintext[:_SHARED_BYTES])
+    index, size, path, _, _ = _read(plaintext)
+    return kid, signed_at_ms, signature, index, size, path
 
 
 def _read(plaintext: bytes) -> tuple[int, int, bytes, bytes, bytes]:

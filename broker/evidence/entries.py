@@ -21,6 +21,7 @@ _OFFSET_BYTES: Final = 8
 _HEAD_BYTES: Final = 1 + _OFFSET_BYTES
 _WHOLE: Final = b"\x00"
 _SHREDDED: Final = b"\x01"
+_LEFT_OUT: Final = b"\x02"
 _PREFIX: Final = b"concordat-evidence-v1\x00"
 
 
@@ -60,13 +61,15 @@ def salt_of(key: bytes, content: bytes) -> bytes:
 class Kept:
     """What is kept beside an entry: where it came from, and salt and content.
 
-    Of one that was shredded, the rule by which it was is all that is left.
+    Of one that was shredded, the rule by which it was is all that is left; of one that is
+    not in the period that was exported, nothing.
     """
 
     offset: int
     salt: bytes = b""
     content: bytes = b""
     shredded_under: str = ""
+    is_left_out: bool = False
 
     @property
     def is_shredded(self) -> bool:
@@ -81,9 +84,12 @@ class Kept:
     def to_bytes(self) -> bytes:
         """Return it as it is kept, which can be written in one way only.
 
-        A byte that is 0, the offset in eight bytes, salt and content; or 1, offset and rule.
+        A byte that is 0, the offset in eight bytes, salt and content; or 1, offset and rule;
+        or 2 and offset.
         """
         offset = self.offset.to_bytes(_OFFSET_BYTES, "big")
+        if self.is_left_out:
+            return _LEFT_OUT + offset
         if self.is_shredded:
             return _SHREDDED + offset + self.shredded_under.encode()
         return _WHOLE + offset + self.salt + self.content
@@ -98,4 +104,6 @@ class Kept:
         rule = data[_HEAD_BYTES:].decode(errors="replace")
         if kind == _SHREDDED and rule.isprintable() and rule:
             return cls(offset, shredded_under=rule)
+        if kind == _LEFT_OUT and len(data) == _HEAD_BYTES:
+            return cls(offset, is_left_out=True)
         raise BadEntry("what is kept beside an entry is neither a record nor a shredding")
