@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from broker.storage.tables import METADATA
-
+_given = context.config.attributes
 context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
+    connection=_given["connection"],
+    target_metadata=_given["form"].metadata,
+    version_table=_given["form"].noted_in,
     transactional_ddl=True,
 )
 context.run_migrations()

@@ -1,0 +1,1 @@
+"""The query store's migrations, likewise."""
