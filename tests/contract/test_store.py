@@ -288,9 +288,9 @@ def test_the_migrations_make_what_the_release_expects(store: Store) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, METADATA) == []
-        assert context.get_current_revision() == migrating.NEWEST
+        assert context.get_current_revision() == migrating.REGISTER.newest
     scripts = ScriptDirectory(str(migrating.FOLDER))
-    assert scripts.get_heads() == [migrating.NEWEST]
+    assert scripts.get_heads() == [migrating.REGISTER.newest]
 
 
 def test_a_store_that_was_opened_before_is_opened_as_it_is(store_setting: str) -> None:
