@@ -9,7 +9,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from agreements.problems import AgreementInvalid
 from agreements.signatures import Signatory, SignatureType
 from agreements.together import clashes
 from broker.accepted import TOPIC as ACCEPTED
+from broker.acts import Act, ActKind, officer, record_act
 from broker.control import TOPIC as CONTROL
 from broker.evidence.following import CHECKPOINTS
 from broker.evidence.keys import LogKeys
@@ -104,6 +105,9 @@ async def prepare_streams(scheme: SchemeFolder, streams: Streams) -> None:
     if BROKER not in register.control.snapshot().rules.parties:
         with register.transaction() as transaction:
             keep_party(scheme, transaction, _party(draft, scheme.broker_keys), expected_revision=0)
+        about = f"scheme founded, its key is {scheme.scheme_key.kid}"
+        at = datetime.now(UTC)
+        await record_act(streams, Act(ActKind.ADMINISTRATION, at, officer(), about))
     await register.relay()
 
 

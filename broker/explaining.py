@@ -7,10 +7,12 @@ What comes out is compared with the decision record, field by field.
 
 import contextlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from agreements.deciding import checks
 from agreements.gateways import gateway
+from broker.acts import check_words, is_act, record_reading
 from broker.control import ControlState, Snapshot
 from broker.delivering import clause_of
 from broker.holding import HELD
@@ -66,13 +68,48 @@ async def explain(
     }
 
 
+async def explain_on_record(  # noqa: PLR0913  what is asked, and who asks why
+    scheme: SchemeFolder,
+    streams: Streams,
+    event_id: str,
+    *,
+    by: str,
+    reason: str,
+    recipient: str | None = None,
+) -> dict[str, Any]:
+    """Explain as `explain` does, and record that somebody asked before it is answered.
+
+    Raises:
+        NoDecision: as `explain`; that nothing was found is recorded as well.
+        BadAct: who or why cannot be recorded.
+
+    """
+    check_words("who asks", by)
+    check_words("the reason", reason)
+    told, found, refused = {}, 0, None
+    try:
+        told = await explain(scheme, streams, event_id, recipient=recipient)
+        found = sum(len(one["decisions"]) for one in (told, *told["settled"]))
+    except NoDecision as error:
+        refused = error
+    # What was asked for and is not there may be anything that somebody has typed.
+    about = f"explain {event_id}" if found else "explain an event of which no decision is there"
+    await record_reading(
+        streams, by=by, reason=reason, about=about, results=found, at=datetime.now(UTC)
+    )
+    if refused is not None:
+        raise refused
+    return told
+
+
 async def find_decisions(streams: Streams, event_id: str) -> list[dict[str, Any]]:
     """Return the decision records of an event: the first decision, then what settled it."""
     needle = event_id.encode()
     found = []
     async for record in streams.read(DECISIONS):
-        if record.value is not None and needle in record.value:
-            decision = read_decision(record.value)
+        value = record.value
+        if value is not None and needle in value and not is_act(value):
+            decision = read_decision(value)
             if decision["eventId"] == event_id:
                 found.append(decision)
     return sorted(found, key=lambda one: (one["settles"] is not None, one["decidedAt"]))

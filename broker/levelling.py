@@ -8,14 +8,18 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
+
+import structlog
 
 from agreements.canonical import to_document
 from agreements.model import Agreement
+from broker.acts import act_on_control
 from broker.control import TOPIC as CONTROL
 from broker.scheme import SchemeFolder
-from broker.storage import MAX_VALUE_BYTES, MAX_VERSION, Transaction, Waiting
-from connectors.streams import Outgoing, Record, Streams
+from broker.storage import MAX_VALUE_BYTES, MAX_VERSION, Waiting
+from connectors.streams import Outgoing, Record, Streams, StreamsUnavailable
 from schemas.control import BadDocument, Kind, Party, open_document, parse_document_key
 from schemas.errors import RejectedInput
 
@@ -23,6 +27,9 @@ _LEVELLED: Final = frozenset({Kind.PARTY, Kind.AGREEMENT, Kind.SIGNATURE, Kind.O
 """What the register keeps; schemas of views a router publishes by itself."""
 
 _AT_ONCE: Final = 500  # records in one append
+_FOUND: Final = "found on control, put there by somebody else"
+
+log = structlog.get_logger()
 
 
 def mark(record: Record | Waiting) -> bytes:
@@ -46,29 +53,50 @@ async def append_to_control(streams: Streams, records: Sequence[Waiting]) -> Non
     fitting = [one for one in records if len(one.key) + len(one.value) <= MAX_VALUE_BYTES]
     for start in range(0, len(fitting), _AT_ONCE):
         some = fitting[start : start + _AT_ONCE]
-        await streams.append([Outgoing(CONTROL, one.key, one.value) for one in some])
+        documents = [Outgoing(CONTROL, one.key, one.value) for one in some]
+        acts = [act_on_control(one.key, one.value, by=one.made_by, at=one.made_at) for one in some]
+        await streams.append([*documents, *acts])
 
 
-def take_in(scheme: SchemeFolder, records: Iterable[Record]) -> None:
-    """Give the store what others have put on ``control``, as far as it is what it says."""
-    with contextlib.ExitStack() as stack:
-        transaction: Transaction | None = None
-        for record in records:
-            key, value = record.key or b"", record.value or b""
-            try:
-                documents = _documents(scheme, key, value)
-            except (RejectedInput, ValueError, KeyError, TypeError, RecursionError):
-                continue  # somebody's rubbish; routers pass it over, too
-            if transaction is None:
-                transaction = stack.enter_context(scheme.store.transaction(by="control"))
-            transaction.publish(key, value, is_published=True)
-            for kind, name, version, body in documents:
-                transaction.put(kind, name, version, body, expected_revision=None)
+async def take_in(scheme: SchemeFolder, streams: Streams, records: Iterable[Record]) -> None:
+    """Give the store what others have put on ``control``, as far as it is what it says.
+
+    Each has its act, so that the log tells of it as well. Where the streams do not take
+    that, the store waits for the next time.
+    """
+    found = []
+    for record in records:
+        key, value = record.key or b"", record.value or b""
+        with contextlib.suppress(RejectedInput, ValueError, KeyError, TypeError, RecursionError):
+            # Somebody's rubbish is left; routers pass it over, too.
+            found.append((key, value, _documents(scheme, key, value)))
+    try:
+        # Before the store: what stops in between is told twice, rather than not at all.
+        await _tell(streams, [(key, value) for key, value, _ in found])
+    except StreamsUnavailable as error:
+        log.warning("what others put on control is not taken in yet", code=error.code)
+        return
+    if found:
+        with scheme.store.transaction(by="control") as transaction:
+            for key, value, documents in found:
+                transaction.publish(key, value, is_published=True)
+                for kind, name, version, body in documents:
+                    transaction.put(kind, name, version, body, expected_revision=None)
 
 
-def _documents(
-    scheme: SchemeFolder, key: bytes, value: bytes
-) -> list[tuple[str, str, int, dict[str, object]]]:
+async def _tell(streams: Streams, found: Sequence[tuple[bytes, bytes]]) -> None:
+    at = datetime.now(UTC)
+    for start in range(0, len(found), _AT_ONCE):
+        some = found[start : start + _AT_ONCE]
+        await streams.append(
+            [act_on_control(*one, by="register", at=at, reason=_FOUND) for one in some]
+        )
+
+
+_Document = tuple[str, str, int, dict[str, object]]
+
+
+def _documents(scheme: SchemeFolder, key: bytes, value: bytes) -> list[_Document]:
     """Return the documents that a record tells of; raises for what the register does not keep."""
     place = parse_document_key(key)
     if place.kind not in _LEVELLED or len(key) + len(value) > MAX_VALUE_BYTES:

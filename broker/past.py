@@ -14,6 +14,7 @@ import fastavro
 
 from agreements.candidates import to_us
 from agreements.gain_figures import Happened
+from broker.acts import is_act
 from broker.periods import Period
 from broker.recording import FINGERPRINT, SCHEMA_TEXT, read_decision, text
 from broker.routing import DECISIONS
@@ -151,7 +152,7 @@ async def decided(
                 if told is not None and not record.offset % _TOLD_EVERY:
                     told(passed + record.offset, total)
                 value = record.value
-                if value is None or record.timestamp_ms + _LATE_MS < first_ms:
+                if value is None or is_act(value) or record.timestamp_ms + _LATE_MS < first_ms:
                     continue
                 if needles is not None and not any(needle in value for needle in needles):
                     continue

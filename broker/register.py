@@ -13,17 +13,17 @@ keeps what is changed.
 """
 
 import contextlib
-import getpass
 import json
-import os
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 import structlog
 
 from agreements.signatures import Standing, statement_id
 from agreements.signed import Version
+from broker.acts import officer, with_acts
 from broker.control import TOPIC as CONTROL
 from broker.control import ControlState
 from broker.freshness import TOPIC as FRESHNESS
@@ -178,7 +178,7 @@ class Register:
         """Open a transaction in the store, in the name of an officer."""
         return self.scheme.store.transaction(by=by or officer())
 
-    async def append(self, key: bytes, value: bytes) -> None:
+    async def append(self, key: bytes, value: bytes, *, by: str) -> None:
         """Put a stop on ``control`` at once, where the store is away; later it is taken in.
 
         Raises:
@@ -187,7 +187,8 @@ class Register:
         """
         if self.streams is None:
             raise StreamsUnavailable("neither the store nor the streams answer: try again")
-        await self.streams.append([Outgoing(CONTROL, key, value)])
+        document = Outgoing(CONTROL, key, value)
+        await self.streams.append(with_acts([document], by=by, at=datetime.now(UTC)))
 
     async def relay(self) -> bool:
         """Publish what waits, and have the scheme say that it is there.
@@ -257,8 +258,9 @@ async def open_register(
     register = Register(scheme, published, published, streams, frozenset(kept), has_store)
     for record in records:
         register.see(record)
-    if has_store:
-        take_in(scheme, {mark(one): one for one in records if mark(one) not in kept}.values())
+    if streams is not None and has_store:
+        others = {mark(one): one for one in records if mark(one) not in kept}
+        await take_in(scheme, streams, others.values())
     waiting = [one for one in kept.values() if not register.is_there(one)]
     if waiting:
         # What waits has its place after all that is there.
@@ -291,11 +293,3 @@ def _about(agreement: str | None) -> tuple[bytes, ...]:
 def _accepted_by(version: Version) -> int:
     parties = () if version.agreement is None else version.agreement.parties
     return sum(version.standing_of(party.id) is Standing.ACCEPTED for party in parties)
-
-
-def officer() -> str:
-    """Return who changes something, where nobody is named: the user of the machine."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"  # a container's user may have no name

@@ -15,11 +15,13 @@ import gc
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from broker.accepted import TOPIC as ACCEPTED
+from broker.acts import with_acts
 from broker.control import ControlState, Snapshot
 from broker.freshness import Freshness, StaleRules, to_json
 from broker.holding import HELD
@@ -29,7 +31,9 @@ from broker.schemas_on_control import missing_schemas
 from broker.settlement import Settlement
 from broker.settling import Settler
 from connectors.streams import Batch, Group, NotCommitted, Streams, StreamsUnavailable
+from schemas.control import BROKER
 from schemas.errors import ConfigurationError
+from schemas.times import EPOCH
 
 IDLE_SECONDS = 0.25
 """How long a read waits before the loop looks at the parties and at the stop signal."""
@@ -320,7 +324,9 @@ class RouterService:
     async def _publish_schemas(self) -> None:
         """Put schemas of views on ``control`` that are not there, such as after an upgrade."""
         views = self._control.snapshot().rules.compile_views()
-        await self._streams.append(missing_schemas(views, self._control.documents))
+        missing = missing_schemas(views, self._control.documents)
+        at = EPOCH + timedelta(milliseconds=self._now_ms())
+        await self._streams.append(with_acts(missing, by=BROKER, at=at))
 
     async def _pause(self) -> None:
         stopping = asyncio.create_task(self._stopping.wait())

@@ -150,7 +150,7 @@ async def _take_in(register: Register, token: str, *, by: str | None) -> Submitt
             narrows=Narrowings(register.scheme.catalogue),
         )
         if not register.has_store:
-            await register.append(key, value)
+            await register.append(key, value, by=by or statement.signatory.name)
         else:
             _keep(register, statement, token, by=by or statement.signatory.name)
     await register.relay()

@@ -30,6 +30,7 @@ from deciding_world import (
 
 from agreements.model import Agreement
 from agreements.reading import from_document
+from broker.acts import is_act
 from broker.administration import (
     PartyDraft,
     add_party,
@@ -166,9 +167,10 @@ async def decided(streams: Streams, routing: Routers, enough: int) -> AsyncItera
 
     async def follow(topic: str) -> None:
         nonlocal done
-        async for _ in streams.read(topic, follow=True):
-            done += 1
-            changed.set()
+        async for record in streams.read(topic, follow=True):
+            if not is_act(record.value):
+                done += 1
+                changed.set()
 
     following = [asyncio.create_task(follow(topic)) for topic in (DECISIONS, QUARANTINE)]
     waiting_since = time.monotonic()

@@ -29,6 +29,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from agreements.model import Agreement
 from agreements.signatures import Signatory, SignatureType
+from broker.acts import is_act
 from broker.administration import (
     PartyDraft,
     add_party,
@@ -219,6 +220,8 @@ class _Watch:
 
     async def follow_decisions(self, streams: Streams) -> None:
         async for record in streams.read(DECISIONS, follow=True):
+            if is_act(record.value):
+                continue
             decision = read_decision(record.value or b"")
             if decision["settles"] is None:
                 partition = decision["partition"]

@@ -33,8 +33,8 @@ def save(
     as_json: Json = False,
 ) -> None:
     """Save a draft, unless another officer has saved it since it was opened."""
+    from broker.acts import officer
     from broker.drafting import save_draft
-    from broker.register import officer
 
     draft = save_draft(
         _store(folder), read_limited(file), name=str(file), by=by or officer(), revision=revision

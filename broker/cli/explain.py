@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
 
 _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "not-reached": ("·", "dim")}
 _ITEMS = {"items": "disclosed", "transforms": "transformed", "withheld": "withheld"}
@@ -22,18 +22,26 @@ def register(app: typer.Typer) -> None:
 def explain_event(
     event_id: Annotated[str, typer.Argument(metavar="EVENT-ID")],
     recipient: Annotated[str | None, typer.Option(help="Only this recipient.")] = None,
+    by: By = None,
+    reason: Reason = "to explain a decision",
     folder: Dir = HERE,
     as_json: Json = False,
 ) -> None:
-    """Tell why an event was shared or not: every check in order, with clause and law."""
-    from broker.explaining import explain
+    """Tell why an event was shared or not: every check in order, with clause and law.
+
+    That it was asked is recorded in the evidence log.
+    """
+    from broker.acts import officer
+    from broker.explaining import explain_on_record
     from broker.scheme import SchemeFolder
 
     scheme = SchemeFolder(settings_of(folder))
 
     async def work() -> dict[str, Any]:
         async with scheme.streams() as streams:
-            return await explain(scheme, streams, event_id, recipient=recipient)
+            return await explain_on_record(
+                scheme, streams, event_id, recipient=recipient, by=by or officer(), reason=reason
+            )
 
     explained = asyncio.run(work())
     if as_json:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,10 +74,24 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a party's private signing key into a file, for the machine where the party signs."""
+    from broker.acts import Act, ActKind, officer, record_act
     from broker.scheme import SchemeFolder
     from broker.signature_files import write_signing_key
 
-    key = SchemeFolder(settings_of(folder)).party_keys(party).signing[0]
+    scheme = SchemeFolder(settings_of(folder))
+    key = scheme.party_keys(party).signing[0]
+    act = Act(
+        ActKind.ADMINISTRATION,
+        datetime.now(UTC),
+        officer(),
+        about=f"private key {key.public.kid} of {party} exported",
+    )
+
+    async def record() -> None:
+        async with scheme.streams() as streams:
+            await record_act(streams, act)
+
+    asyncio.run(record())
     write_signing_key(out, key, _passphrase(passphrase_file))
     if as_json:
         print_json({"file": str(out), "kid": key.public.kid})

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from broker.acts import is_act
 from broker.demo.families import ANYTOWN_GSS, CHILDREN, PARTIES, generate
 from broker.edge import publish_source, publisher_of, receive_all
 from broker.recording import read_decision
@@ -116,7 +117,7 @@ async def receive(scheme: SchemeFolder, streams: Streams, outcome: Outcome) -> N
 async def count(streams: Streams, outcome: Outcome, *, recipients: Iterable[str]) -> None:
     """Count what lies in the streams: decisions, deliveries and quarantine."""
     async for record in streams.read(DECISIONS):
-        if record.value is not None:
+        if record.value is not None and not is_act(record.value):
             _count_decision(read_decision(record.value), outcome)
     for recipient in recipients:
         async for _ in streams.read(DELIVERIES + recipient):

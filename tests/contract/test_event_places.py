@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from deciding_world import A_PLACEMENT, COUNCIL, PLACEMENT
+from decision_records import decision_records
 from routing_world import TOPIC
 
 from broker.administration import PartyDraft, add_party, found_scheme, prepare_streams
 from broker.edge import publisher_of
-from broker.routing import DECISIONS, QUARANTINE
+from broker.routing import QUARANTINE
 from connectors.prepared import PreparedEvent
 from connectors.streams import Outgoing, embedded_log, kafka_packing
 from connectors.streams.partitioning import key_hash
@@ -41,7 +42,7 @@ async def test_copies_in_other_partitions_are_not_decided_by_the_routers_that_ha
             await streams.append([Outgoing(TOPIC, r.key, r.value, r.headers) for r in lying])
         routers = [scheme.service(streams) for _ in range(2)]
         await asyncio.gather(*(router.run(until_idle=True) for router in routers))
-        decided = [record async for record in streams.read(DECISIONS)]
+        decided = await decision_records(streams)
         assert len(decided) == len({record.key for record in decided}) == len(children)
         copies = [record async for record in streams.read(QUARANTINE)]
         assert [dict(copy.headers)["reason"] for copy in copies] == [b"misplaced"] * len(children)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from deciding_world import COUNCIL, HEALTH, SCHOOL
+from decision_records import decision_records
 from fault_world import (
     EVERY_BAD,
     a_scheme,
@@ -26,7 +27,7 @@ from services.local_kafka import LocalKafka
 
 from broker.edge import publisher_of
 from broker.recording import read_decision
-from broker.routing import DECISIONS, DELIVERIES, QUARANTINE
+from broker.routing import DELIVERIES, QUARANTINE
 from broker.scheme import SchemeFolder
 from connectors.streams import Streams
 
@@ -45,7 +46,7 @@ AWAY_SECONDS = 15.0
 async def assert_exactly_once(streams: Streams, published: tuple[str, ...]) -> None:
     """Hold everything that was committed against what was published."""
     bad = {event_id for number, event_id in enumerate(published) if number % EVERY_BAD == 0}
-    decisions = [read_decision(record.value or b"") async for record in streams.read(DECISIONS)]
+    decisions = [read_decision(record.value or b"") for record in await decision_records(streams)]
     # Every event that can be decided is decided once, and no other.
     assert Counter(one["eventId"] for one in decisions) == Counter(set(published) - bad)
     # What cannot be is in quarantine once, for its own reason: nothing was taken for a replay.
@@ -85,7 +86,7 @@ async def assert_nothing_is_decided_again(scheme: SchemeFolder, ids: tuple[str, 
     async with scheme.streams() as streams:
         decided_ids = [
             read_decision(record.value or b"")["eventId"]
-            async for record in streams.read(DECISIONS)
+            for record in await decision_records(streams)
         ]
         reasons = Counter(
             [dict(record.headers)["reason"] async for record in streams.read(QUARANTINE)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from deciding_world import COUNCIL, HEALTH, SCHOOL, SIGNATORY
+from decision_records import decision_records
 from fault_world import (
     EVERY_BAD,
     a_scheme,
@@ -26,7 +27,7 @@ from agreements.signatures import SignatureType
 from broker.edge import publisher_of
 from broker.holding import HELD
 from broker.recording import read_decision
-from broker.routing import DECISIONS, DELIVERIES, QUARANTINE
+from broker.routing import DELIVERIES, QUARANTINE
 from broker.saying import Saying
 from broker.scheme import SchemeFolder
 from broker.submitting import submit
@@ -49,7 +50,7 @@ async def say(scheme: SchemeFolder, streams: Streams, kind: str, **said: str) ->
 
 async def assert_settled_once(streams: Streams, held: int) -> None:
     """Hold what was settled against what was held."""
-    records = [read_decision(record.value or b"") async for record in streams.read(DECISIONS)]
+    records = [read_decision(record.value or b"") for record in await decision_records(streams)]
     first = [one for one in records if one["settles"] is None]
     later = [one for one in records if one["settles"] is not None]
     waited = Counter(

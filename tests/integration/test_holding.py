@@ -22,6 +22,7 @@ from deciding_world import (
     SIGNATORY,
     an_agreement,
 )
+from decision_records import decision_records
 
 from agreements.reading import from_document
 from agreements.signatures import SignatureType
@@ -37,7 +38,7 @@ from broker.edge import publisher_of
 from broker.explaining import explain
 from broker.holding import HELD
 from broker.recording import read_decision
-from broker.routing import DECISIONS, DELIVERIES, QUARANTINE
+from broker.routing import DELIVERIES, QUARANTINE
 from broker.saying import Saying
 from broker.scheme import SchemeFolder
 from broker.service import RouterService
@@ -94,7 +95,7 @@ class Town:
 
     async def decisions(self) -> list[dict[str, Any]]:
         """Return every decision record."""
-        return [read_decision(r.value or b"") async for r in self.streams.read(DECISIONS)]
+        return [read_decision(r.value or b"") for r in await decision_records(self.streams)]
 
     async def waits(self) -> int:
         """Return how much is held and not settled."""

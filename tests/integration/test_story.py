@@ -20,6 +20,7 @@ from typing import Any
 import fastavro
 import pytest
 from commands import CONCORDAT, answer, clean_environment, concordat
+from decision_records import decision_records
 
 from broker.demo.anytown import found_anytown, settle_anytown
 from broker.demo.families import CHILDREN, HOUSING, PARTIES, SCHOOL, TRUST, generate
@@ -27,7 +28,7 @@ from broker.demo.main_job import receive, route
 from broker.edge import publisher_of
 from broker.explaining import explain
 from broker.recording import SCHEMA, read_decision
-from broker.routing import DECISIONS, DELIVERIES, QUARANTINE
+from broker.routing import DELIVERIES, QUARANTINE
 from broker.scheme import SchemeFolder
 from broker.settings import read_settings
 from connectors.prepared import PreparedEvent
@@ -63,7 +64,7 @@ async def counted(folder: Path) -> dict[str, Any]:
     """Count what lies in the streams that a demo left, without its own counting."""
     found: Counter[str] = Counter()
     async with SchemeFolder(read_settings(folder, {})).streams() as streams:
-        async for record in streams.read(DECISIONS):
+        for record in await decision_records(streams):
             found["decided"] += 1
             for candidate in read_decision(record.value or b"")["candidates"]:
                 found[candidate["outcome"]] += 1
@@ -321,7 +322,7 @@ class _Nothing:
 
 async def all_decisions(streams: Streams) -> list[dict[str, Any]]:
     """Return every decision record, decoded."""
-    return [read_decision(record.value or b"") async for record in streams.read(DECISIONS)]
+    return [read_decision(record.value or b"") for record in await decision_records(streams)]
 
 
 async def test_every_decision_is_made_again_and_agrees(anytown: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from commands import answer, concordat
+from decision_records import decision_records
 from typer.testing import CliRunner
 
 from agreements.canonical import canonical_form
@@ -58,7 +59,7 @@ async def live(folder: Path, url: str) -> Town:
         await settle_anytown(scheme, streams)
         await publish_story(scheme, streams, Outcome())
         await route(scheme, streams)
-        values = [record.value or b"" async for record in streams.read(DECISIONS)]
+        values = [record.value or b"" for record in await decision_records(streams)]
     return Town(folder, [read_decision(value) for value in values])
 
 
@@ -248,7 +249,7 @@ async def test_decision_records_are_read_as_fastavro_reads_them(town: Town) -> N
     scheme, reader = town.scheme, DecisionReader()
     number = 0
     async with scheme.streams() as streams:
-        async for record in streams.read(DECISIONS):
+        for record in await decision_records(streams):
             found, slow = reader.read(record.value or b""), read_decision(record.value or b"")
             assert found == DecisionReader().read(record.value or b"")
             assert found.event_id == slow["eventId"]

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from decision_records import decision_records
 
 from broker.administration import PartyDraft, add_party, found_scheme, prepare_streams
 from broker.edge import publisher_of
-from broker.routing import DECISIONS, QUARANTINE
+from broker.routing import QUARANTINE
 from connectors.prepared import PreparedEvent
 from connectors.streams import Batch, Fenced, Group, Outgoing, Streams
 
@@ -86,7 +87,7 @@ async def test_a_batch_that_comes_back_while_it_is_committed_is_no_replay_of_its
         service = scheme.service(streams)
         await service.run(until_idle=True)
         assert [record async for record in streams.read(QUARANTINE)] == []
-        assert len([record async for record in streams.read(DECISIONS)]) == EVENTS
+        assert len(await decision_records(streams)) == EVENTS
     assert service.tally == {"accepted": EVENTS, "deny:no-agreement": EVENTS}
 
 

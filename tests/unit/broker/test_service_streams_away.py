@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import pytest
 from deciding_world import A_PLACEMENT, COUNCIL, PLACEMENT
+from decision_records import decision_records
 
 from broker.accepted import TOPIC as ACCEPTED
 from broker.administration import PartyDraft, add_party, found_scheme, prepare_streams
 from broker.edge import publisher_of
-from broker.routing import DECISIONS
 from broker.scheme import SchemeFolder
 from broker.service import RouterService
 from connectors.prepared import PreparedEvent
@@ -104,4 +104,4 @@ async def test_a_lost_answer_is_looked_up_once_the_streams_are_back(scheme: Sche
         await service.run(until_idle=True)
         assert (flaky.was_lost, flaky.away) == (True, 0)
         assert len(router.accepted) == EVENTS
-        assert len([record async for record in streams.read(DECISIONS)]) == EVENTS
+        assert len(await decision_records(streams)) == EVENTS
