@@ -50,10 +50,11 @@ def contact_rows(party: PartyRole) -> Iterator[Row]:
         ("Breaches, day and night", contacts.breach_24x7),
     ):
         if contact is not None:
-            yield name, _contact(contact)
+            yield name, contact_line(contact)
 
 
-def _contact(contact: Contact) -> Line:
+def contact_line(contact: Contact) -> Line:
+    """Return a post and how to reach it."""
     lines = [said(contact.post)]
     if contact.email is not None:
         lines.append(said(f"Email: {contact.email}"))
@@ -215,6 +216,6 @@ def _review(agreement: Agreement) -> Iterator[Row]:
         ),
     )
     if given.to is not None:
-        yield "Escalated to", _contact(given.to)
+        yield "Escalated to", contact_line(given.to)
     for trigger in given.triggers:
         yield "Also reviewed when", said(trigger)
