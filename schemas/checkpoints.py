@@ -1,7 +1,8 @@
 """Checkpoints: what a log says of its whole content, in three lines of a signed note.
 
 C2SP tlog-checkpoint: origin, number of entries, root of the RFC 6962 tree. And the
-proof that one entry is in it, as a file that needs nothing else (C2SP tlog-proof).
+proof that one entry is in it, as a file that needs nothing else (C2SP tlog-proof), and
+what a witness is asked with (C2SP tlog-witness).
 """
 
 import base64
@@ -16,6 +17,7 @@ from schemas.merkle import HASH_BYTES, root_from_path
 from schemas.notes import BadNote, Note, NoteKey, NoteSignature, sign_note
 
 _PROOF: Final = "c2sp.org/tlog-proof@v1"
+_OLD: Final = "old "
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _LINES: Final = 3
 _MOST_SIBLINGS: Final = 63
@@ -110,6 +112,33 @@ class Proof:
         keys = tuple(witnesses)
         signed = self.checkpoint.verified((log, *keys))
         return checkpoint, tuple(one for one in signed if one[0] in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessRequest:
+    """That a witness should cosign a checkpoint, which goes on from the ``old_size`` it has seen.
+
+    ``proof`` is the consistency proof between the two (RFC 6962 §2.1.2).
+    """
+
+    old_size: int
+    proof: tuple[bytes, ...]
+    checkpoint: Note
+
+    def to_text(self) -> str:
+        """Return the body of a call to ``add-checkpoint``."""
+        proof = "".join(f"{_encode(hash_)}\n" for hash_ in self.proof)
+        return f"{_OLD}{self.old_size}\n{proof}\n{self.checkpoint.to_text()}"
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Take such a body apart; nothing is verified. Raises ``BadNote``."""
+        head, _, rest = data.partition(b"\n\n")
+        first, *lines = head.decode("ascii", "replace").split("\n")
+        old = first.removeprefix(_OLD)
+        if old == first or not _NUMBER.fullmatch(old) or len(lines) > _MOST_SIBLINGS:
+            raise BadNote("expected a request to a witness: old size, proof, checkpoint")
+        return cls(int(old), tuple(map(_decode, lines)), Note.read(rest))
 
 
 def _encode(data: bytes) -> str:

@@ -160,7 +160,13 @@ class Tree:
 
     def root(self) -> bytes:
         """Return the root over all entries."""
-        return self._range(0, self.size) if self.size else root([])
+        return self.root_at(self.size)
+
+    def root_at(self, size: int) -> bytes:
+        """Return the root that the tree had when it was of this size."""
+        if not 0 <= size <= self.size:
+            raise BadTile(f"the log has {self.size} entries, not {size}")
+        return self._range(0, size) if size else root([])
 
     def leaf(self, index: int) -> bytes:
         """Return a leaf hash."""

@@ -33,6 +33,7 @@ from broker.cli import (
     service,
     template_life,
     templates,
+    witness,
 )
 from schemas.errors import ConcordatError
 
@@ -60,6 +61,7 @@ for part in (
     service,
     explain,
     evidence,
+    witness,
     audit,
     hold,
     keys,

@@ -5,6 +5,7 @@
     tile/<level>/<number>[.p/<w>]   hashes (C2SP tlog-tiles)
     tile/entries/<number>[.p/<w>]   the commitments that were hashed
     records/<number>                salt and record of each, 256 a file, for those who may
+    cosigned.jsonl                  checkpoints with the cosignatures of witnesses
 
 The first, third and fourth are what other people's clients read; they hold no record.
 """
@@ -22,6 +23,7 @@ from schemas.tiles import WIDTH, BadTile, TileName, tile_number
 
 CHECKPOINT: Final = "checkpoint"
 HISTORY: Final = "history.jsonl"
+COSIGNED: Final = "cosigned.jsonl"
 _LENGTH_BYTES: Final = 4
 
 
@@ -78,23 +80,34 @@ class LogFiles:
 
         A last line that was not written whole is not one. Raises ``BadNote``.
         """
+        return self._notes(HISTORY)
+
+    def cosigned(self) -> Iterator[Note]:
+        """Give the checkpoints that witnesses have cosigned, as they came; nothing is verified.
+
+        One checkpoint may come more than once, each time with other cosignatures. Raises
+        ``BadNote``.
+        """
+        return self._notes(COSIGNED)
+
+    def _notes(self, name: str) -> Iterator[Note]:
         try:
-            file = (self.path / HISTORY).open("rb")
+            file = (self.path / name).open("rb")
         except FileNotFoundError:
             return
         with file:
             for line in file:
                 if line.endswith(b"\n"):
-                    yield _note_in(line)
+                    yield _note_in(line, name)
 
 
-def _note_in(line: bytes) -> Note:
+def _note_in(line: bytes, name: str) -> Note:
     try:
         text = json.loads(line)["note"]
     except (ValueError, KeyError, TypeError):
         text = None
     if not isinstance(text, str):
-        raise BadTile(f"expected a checkpoint in each line of {HISTORY}")
+        raise BadTile(f"expected a checkpoint in each line of {name}")
     return Note.read(text.encode())
 
 

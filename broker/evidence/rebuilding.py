@@ -13,9 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import ClassVar, Final
 
+from broker.evidence.cosigning import WITNESSES
 from broker.evidence.entries import content_of
 from broker.evidence.following import CHECKPOINTS, Progress, check_order
 from broker.evidence.keys import LogKeys
+from broker.evidence.reading import COSIGNED
 from broker.evidence.writing import LogWriter, locked, writing
 from broker.routing import DECISIONS
 from connectors.streams import Streams
@@ -57,6 +59,7 @@ async def rebuild(
     fresh = path.with_name(f"{path.name}.rebuilding")
     with locked(path):
         shutil.rmtree(fresh, ignore_errors=True)
+        _carry_over(path, fresh)
         with writing(fresh, keys, origin=origin) as writer:
             await _write(writer, streams, signed, progress)
             size, checkpoints = writer.size, len(list(writer.files.history()))
@@ -78,6 +81,7 @@ async def _write(
         if progress is not None and writer.size % _TOLD_EVERY == 0:
             progress(writer.size)
     writer.sign()
+    writer.sign()  # now that nothing is unsigned: what witnesses have said of the last one
     if writer.size < max(signed, default=0):
         raise NotTheSame(
             f"{DECISIONS} has {writer.size} records and {max(signed)} were signed:"
@@ -95,6 +99,14 @@ async def _signed_before(streams: Streams, log: NoteKey) -> dict[int, bytes]:
             continue
         signed[found.size] = found.root
     return signed
+
+
+def _carry_over(path: Path, fresh: Path) -> None:
+    """Copy what is not made of the streams: what witnesses have said."""
+    fresh.mkdir(mode=0o700)
+    for name in (WITNESSES, COSIGNED):
+        if (path / name).exists():
+            shutil.copy2(path / name, fresh / name)
 
 
 def _put_in_place(fresh: Path, path: Path) -> Path:

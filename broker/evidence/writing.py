@@ -18,7 +18,14 @@ from typing import IO, ClassVar, Final
 
 from broker.evidence.entries import Kept, commitment, salt_of
 from broker.evidence.keys import LogKeys
-from broker.evidence.reading import CHECKPOINT, HISTORY, LogFiles, framed, record_places
+from broker.evidence.reading import (
+    CHECKPOINT,
+    COSIGNED,
+    HISTORY,
+    LogFiles,
+    framed,
+    record_places,
+)
 from schemas.checkpoints import Checkpoint
 from schemas.errors import ConfigurationError, EvidenceError
 from schemas.merkle import leaf_hash
@@ -59,6 +66,8 @@ class LogWriter:
         self.origin = origin
         self._keys = keys
         self._dirty: set[Path] = set()
+        self._shown: Note | None = None
+        self._cosigned_bytes = 0
         self._outgrown: list[Path] = []
         self._records: IO[bytes] | None = None
         self.signed = self._last_signed()
@@ -101,8 +110,12 @@ class LogWriter:
         self.next_offset = offset + 1
 
     def sign(self) -> Checkpoint:
-        """Put everything on disk and sign it; nothing is done when nothing has come."""
+        """Put everything on disk and sign it.
+
+        When nothing has come, only cosignatures of the last checkpoint are put on it.
+        """
         if not self.unsigned:
+            self._show_cosignatures()
             return self.signed
         for name, data in self._edge.partial_tiles():
             self._write_tile(name, data)
@@ -115,6 +128,7 @@ class LogWriter:
         note = checkpoint.sign(self._keys.signing)
         self._remember(note)
         self._publish(note)
+        self._shown = note
         self.signed = checkpoint
         for folder in self._outgrown:
             shutil.rmtree(folder, ignore_errors=True)
@@ -139,8 +153,10 @@ class LogWriter:
             if found.size <= last.size:
                 raise LogDamaged(f"the checkpoints in {history} do not grow")
             last, latest = found, note
+        self._shown = latest
         if latest is not None:
             self._publish(latest)
+            self._show_cosignatures()
         return last
 
     def _open_bundle(self, size: int) -> list[bytes]:
@@ -219,6 +235,20 @@ class LogWriter:
             file.flush()
             os.fsync(file.fileno())
         _sync(self.files.path)
+
+    def _show_cosignatures(self) -> None:
+        """Put what witnesses have said of the last checkpoint on it, if that is news."""
+        path = self.files.path / COSIGNED
+        if self._shown is None or not path.exists() or path.stat().st_size == self._cosigned_bytes:
+            return
+        self._cosigned_bytes = path.stat().st_size
+        note = self._shown
+        for cosigned in self.files.cosigned():
+            if cosigned.text == note.text:
+                note = note.signed_by(*cosigned.signatures)
+        if note != self._shown:
+            self._publish(note)
+            self._shown = note
 
     def _publish(self, note: Note) -> None:
         path = self.files.path / CHECKPOINT

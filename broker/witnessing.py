@@ -1,0 +1,339 @@
+"""A witness of somebody else's log: it cosigns a checkpoint that goes on from the last it saw.
+
+A partner body runs it, in a folder and under a key of its own. The rules are those of
+C2SP tlog-witness; what it says by cosigning is in C2SP tlog-cosignature: that this is
+the largest tree of that log which it has seen, and that it has never seen another.
+
+    witness.json     its name, its verifier key, the verifier keys of the logs that it knows
+    keys/            its private key, encrypted
+    seen/            the last checkpoint that it cosigned, of each log
+    refused/         what it did not cosign because the log contradicted itself: keep it
+
+INVARIANT: what was cosigned is on disk before the cosignature is given away, and a
+checkpoint is held against it and put in its place under one lock.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+from pydantic import SecretStr
+
+from broker.evidence.reading import LogFiles
+from broker.keystore import FileKeyStore
+from broker.split_views import Contradiction, SplitView, contradiction
+from schemas.checkpoints import Checkpoint, WitnessRequest
+from schemas.errors import ConfigurationError, EvidenceError, RejectedInput
+from schemas.keys import SigningKey
+from schemas.merkle import verify_consistency
+from schemas.notes import COSIGNATURE, BadNote, Note, NoteKey, NoteSignature, cosign
+from schemas.tiles import BadTile, Tree
+
+SETTINGS: Final = "witness.json"
+OWNER: Final = "witness"
+_NAME_CHARACTERS: Final = 16
+
+
+class NoWitness(ConfigurationError):
+    """The folder is not a witness's, or not whole."""
+
+    code: ClassVar[str] = "no-witness"
+
+
+class ClockBehind(ConfigurationError):
+    """The clock shows an earlier time than the last cosignature bears."""
+
+    code: ClassVar[str] = "clock-behind"
+
+
+class UnknownLog(RejectedInput):
+    """The checkpoint is of a log that the witness was not told of."""
+
+    code: ClassVar[str] = "unknown-log"
+
+
+class OldCheckpoint(RejectedInput):
+    """The checkpoint is of an earlier size than was cosigned, or the proof begins elsewhere."""
+
+    code: ClassVar[str] = "old-checkpoint"
+
+
+class NotShown(EvidenceError):
+    """The log does not show that its checkpoint goes on from the one that it signed before."""
+
+    code: ClassVar[str] = "not-shown"
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigned:
+    """What a witness answers: the checkpoint with its cosignature on it."""
+
+    checkpoint: Checkpoint
+    note: Note
+    signature: NoteSignature
+
+
+class Witness:
+    """The witness whose folder is ``path``."""
+
+    def __init__(self, path: Path, key: SigningKey, *, name: str, logs: Iterable[NoteKey]) -> None:
+        self.path = path
+        self.public = NoteKey(name, key.public, COSIGNATURE)
+        self.logs = {log.name: log for log in logs}
+        self._key = key
+
+    @classmethod
+    def found(
+        cls, path: Path, *, name: str, logs: Iterable[NoteKey], passphrase: SecretStr | None = None
+    ) -> Self:
+        """Make a witness's folder and key.
+
+        Raises:
+            NoWitness: the folder has a witness.
+
+        """
+        if (path / SETTINGS).exists():
+            raise NoWitness(f"{path / SETTINGS} exists: this folder has a witness already")
+        witness = cls(path, SigningKey.generate(), name=name, logs=logs)
+        FileKeyStore(path / "keys", passphrase).save(OWNER, [witness._key.to_private_jwk()])
+        for log in witness.logs.values():
+            witness._keep(witness._seen_path(log), "")
+        document = {
+            "name": name,
+            "key": witness.public.to_vkey(),
+            "logs": [log.to_vkey() for log in witness.logs.values()],
+        }
+        witness._keep(path / SETTINGS, json.dumps(document, indent=2) + "\n")
+        return witness
+
+    @classmethod
+    def load(cls, path: Path, passphrase: SecretStr | None = None) -> Self:
+        """Open a witness's folder.
+
+        Raises:
+            NoWitness: it is none.
+            KeysUnavailable: its key does not open.
+
+        """
+        try:
+            document: Any = json.loads((path / SETTINGS).read_bytes())
+            logs = [NoteKey.from_vkey(vkey) for vkey in document["logs"]]
+            name, vkey = str(document["name"]), str(document["key"])
+        except (OSError, ValueError, KeyError, TypeError, BadNote):
+            raise NoWitness(
+                f"{path / SETTINGS} does not name a witness and its logs: see"
+                " `concordat witness init`"
+            ) from None
+        (jwk,) = FileKeyStore(path / "keys", passphrase).load(OWNER)
+        witness = cls(path, SigningKey.from_jwk(jwk), name=name, logs=logs)
+        if witness.public.to_vkey() != vkey:
+            raise NoWitness(f"the key in {path / 'keys'} is not the one that {SETTINGS} names")
+        return witness
+
+    def last(self, origin: str) -> Note | None:
+        """Return the checkpoint that was cosigned last; None when there was none yet.
+
+        Raises:
+            UnknownLog: this witness was not told of that log.
+            NoWitness: what it has seen is lost, so that it cannot tell any more.
+
+        """
+        log = self._log(origin)
+        path = self._seen_path(log)
+        try:
+            data = path.read_bytes()
+            if not data:
+                return None
+            note = Note.read(data)
+            Checkpoint.trusted(note, log)
+            note.verified([self.public])
+        except (FileNotFoundError, BadNote):
+            raise NoWitness(
+                f"{path} does not hold what was cosigned last, so nothing is cosigned: restore it,"
+                " or begin a new witness under another key"
+            ) from None
+        return note
+
+    def cosign_folder(self, files: LogFiles, *, at: datetime) -> Cosigned:
+        """Cosign the latest checkpoint of a log's folder, whose tiles must prove it.
+
+        Raises:
+            SplitView: the log contradicts what it signed before; the proof of it is kept.
+            NotShown: it does not show that it goes on; what it showed is kept.
+            OldCheckpoint: it is from before the last one.
+            BadNote: it is not signed by the log.
+            ClockBehind: the last cosignature is from later than ``at``.
+
+        """
+        note = checkpoint_in(files)
+        with self._locked():
+            shown, last = self._trusted(note), self.last(Checkpoint.read(note.text).origin)
+            tree = Tree(shown.size, files.tile)
+            if last is not None:
+                self._is_not_older(shown, last)
+                self._refuse(contradiction(last, note, tree))
+            elif not _has_root(tree, shown.root):
+                raise NotShown("the tiles do not have the root of the checkpoint: nothing cosigned")
+            return self._cosign(note, last, at)
+
+    def cosign_request(self, request: WitnessRequest, *, at: datetime) -> Cosigned:
+        """Cosign the checkpoint of a request; raises as :meth:`cosign_folder` does."""
+        note = request.checkpoint
+        with self._locked():
+            shown, last = self._trusted(note), self.last(Checkpoint.read(note.text).origin)
+            if last is not None:
+                self._is_not_older(shown, last)
+                self._refuse(_contradiction_in(request, last))
+            elif request.old_size:
+                raise OldCheckpoint("the proof begins elsewhere: nothing was cosigned yet")
+            return self._cosign(note, last, at)
+
+    def compare(self, other: Note, files: LogFiles) -> Contradiction | None:
+        """Hold a checkpoint that somebody else was shown against the last that was cosigned.
+
+        ``files`` is the log as this witness is shown it. What contradicts is kept.
+
+        Raises:
+            UnknownLog, BadNote: it is not of a log that the witness knows.
+            NoWitness: nothing was cosigned yet that it could be held against.
+
+        """
+        theirs = self._trusted(other)
+        mine = self.last(theirs.origin)
+        if mine is None:
+            raise NoWitness(f"nothing of {theirs.origin} was cosigned yet: cosign first")
+        size = max(theirs.size, Checkpoint.read(mine.text).size)
+        found = contradiction(mine, other, Tree(size, files.tile))
+        if found is not None:
+            self._keep_refused(found)
+        return found
+
+    # -- the rules --------------------------------------------------------------------
+
+    def _trusted(self, note: Note) -> Checkpoint:
+        return Checkpoint.trusted(note, self._log(Checkpoint.read(note.text).origin))
+
+    def _log(self, origin: str) -> NoteKey:
+        log = self.logs.get(origin)
+        if log is None:
+            raise UnknownLog(f"{origin} is not a log that this witness was told of")
+        return log
+
+    @staticmethod
+    def _is_not_older(shown: Checkpoint, last: Note) -> None:
+        size = Checkpoint.read(last.text).size
+        if shown.size < size:
+            raise OldCheckpoint(
+                f"the checkpoint is of {shown.size} entries and {size} were cosigned: ask for"
+                " a later one, and keep this one to be compared"
+            )
+
+    def _refuse(self, found: Contradiction | None) -> None:
+        if found is None:
+            return
+        path = self._keep_refused(found)
+        if found.prefix is None:
+            raise NotShown(
+                f"the log does not show that it goes on from what it signed before: {path} has"
+                " both checkpoints; ask for the proof, and tell the other witnesses"
+            )
+        raise SplitView(
+            f"the log has signed two trees that cannot both be true: {path} proves it to"
+            " whoever has the log's public key; tell the other witnesses"
+        )
+
+    def _cosign(self, note: Note, last: Note | None, at: datetime) -> Cosigned:
+        at_s = int(at.timestamp())
+        if last is not None:
+            ((_, before),) = last.verified([self.public])
+            if at_s < before.cosigned_at:
+                raise ClockBehind(
+                    "the last cosignature bears a later time than the clock shows: set the clock"
+                )
+        signature = cosign(note.text, self.public.name, self._key, at_s=at_s)
+        log = self._log(Checkpoint.read(note.text).origin)
+        # Of other signatures on it nothing is known here: they are not passed on.
+        own = Note(note.text, tuple(one for _, one in note.verified([log])))
+        cosigned = own.signed_by(signature)
+        self._keep(self._seen_path(log), cosigned.to_text())
+        return Cosigned(Checkpoint.read(note.text), cosigned, signature)
+
+    # -- its folder -------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.path / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _seen_path(self, log: NoteKey) -> Path:
+        name = sha256(log.name.encode()).hexdigest()[:_NAME_CHARACTERS]
+        return self.path / "seen" / f"{name}.note"
+
+    def _keep_refused(self, found: Contradiction) -> Path:
+        """Write down what contradicts, once."""
+        folder, text = self.path / "refused", found.to_text()
+        for number in count(1):
+            path = folder / f"{number:03}.json"
+            if not path.exists():
+                self._keep(path, text)
+                return path
+            if path.read_text(encoding="utf-8") == text:
+                return path
+        raise AssertionError("numbers do not end")
+
+    @staticmethod
+    def _keep(path: Path, text: str) -> None:
+        """Write a file whole or not at all, and on disk before this returns."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def checkpoint_in(files: LogFiles) -> Note:
+    """Return the latest checkpoint of a log's folder; nothing is verified. Raises ``BadNote``."""
+    path = files.path / "checkpoint"
+    try:
+        return Note.read(path.read_bytes())
+    except FileNotFoundError:
+        raise BadNote(f"{path} is not there: expected a log's folder") from None
+
+
+def _contradiction_in(request: WitnessRequest, last: Note) -> Contradiction | None:
+    """Hold a request against what was cosigned last (C2SP tlog-witness, add-checkpoint)."""
+    before, shown = Checkpoint.read(last.text), Checkpoint.read(request.checkpoint.text)
+    if shown.size == before.size:  # then no proof is needed
+        return contradiction(last, request.checkpoint, Tree(0, lambda _: None))
+    if request.old_size != before.size:
+        raise OldCheckpoint(
+            f"the proof begins at {request.old_size} entries: expected one from {before.size},"
+            " which were cosigned last"
+        )
+    goes_on = verify_consistency(
+        before.size, before.root, shown.size, shown.root, proof=request.proof
+    )
+    return None if goes_on else Contradiction(last, request.checkpoint, None, request.proof)
+
+
+def _has_root(tree: Tree, root: bytes) -> bool:
+    try:
+        return tree.root() == root
+    except BadTile:
+        return False
