@@ -155,15 +155,11 @@ async def record_act(streams: Streams, act: Act) -> None:
     """Append an act that changes nothing else.
 
     Raises:
-        BadAct: who or why is missing, or holds what looks like a person's identifier.
+        BadAct: as `check_act`.
         StreamsUnavailable: it is not recorded.
 
     """
-    check_words("who does it", act.by)
-    check_words("what it is about", act.about)
-    for what, words in (("the reason", act.reason), ("the reference", act.reference)):
-        if words:
-            check_words(what, words)
+    check_act(act)
     await streams.append([act_record(act)])
 
 
@@ -182,7 +178,7 @@ async def record_reading(  # noqa: PLR0913  who asked what, when and why, and ho
     ``about`` says what was asked, such as the kinds of identifier, never their values.
 
     Raises:
-        BadAct: as `record_act`.
+        BadAct: as `check_act`, or there is no reason.
         StreamsUnavailable: it is not recorded, so the answer must not be given.
 
     """
@@ -191,6 +187,20 @@ async def record_reading(  # noqa: PLR0913  who asked what, when and why, and ho
         ActKind.READING, at, by, about, reason=reason, reference=reference, results=results
     )
     await record_act(streams, reading)
+
+
+def check_act(act: Act) -> None:
+    """See that an act can be recorded.
+
+    Raises:
+        BadAct: who or what is missing, or holds what looks like a person's identifier.
+
+    """
+    check_words("who does it", act.by)
+    check_words("what it is about", act.about)
+    for what, words in (("the reason", act.reason), ("the reference", act.reference)):
+        if words:
+            check_words(what, words)
 
 
 def check_words(what: str, words: str) -> None:

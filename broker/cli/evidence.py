@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
 
 evidence_app = typer.Typer(help="The log of all decisions: its state, making it again.")
 
@@ -118,12 +120,21 @@ def update(folder: Dir = HERE, as_json: Json = False) -> None:
 
 
 @evidence_app.command("rebuild")
-def rebuild_log(folder: Dir = HERE, as_json: Json = False) -> None:
-    """Make a lost or damaged log again from the streams; it comes out byte for byte the same."""
+def rebuild_log(
+    by: By = None, reason: Reason = "", folder: Dir = HERE, as_json: Json = False
+) -> None:
+    """Make a lost or damaged log again from the streams; it comes out byte for byte the same.
+
+    That it was made again is recorded, with who did it.
+    """
+    from broker.acts import Act, ActKind, check_act, officer, record_act
     from broker.evidence.rebuilding import rebuild
     from broker.scheme import SchemeFolder
 
     scheme = SchemeFolder(settings_of(folder))
+    about = "evidence log made again"
+    act = Act(ActKind.ADMINISTRATION, datetime.now(UTC), by or officer(), about, reason=reason)
+    check_act(act)  # before the work, not after it
 
     async def work() -> dict[str, Any]:
         with _progress() as bar:
@@ -136,6 +147,8 @@ def rebuild_log(folder: Dir = HERE, as_json: Json = False) -> None:
                     origin=scheme.log_origin,
                     progress=lambda size: bar.update(task, completed=size),
                 )
+                done = replace(act, at=datetime.now(UTC), results=rebuilt.size)
+                await record_act(streams, done)
         return {
             "entries": rebuilt.size,
             "checkpoints": rebuilt.checkpoints,
