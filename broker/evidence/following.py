@@ -16,6 +16,7 @@ import structlog
 from broker.evidence.entries import content_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import CHECKPOINT
+from broker.evidence.shredding import carry_out
 from broker.evidence.writing import LogInUse, LogWriter, writing
 from broker.routing import DECISIONS
 from connectors.streams import Outgoing, Streams
@@ -107,6 +108,7 @@ class EvidenceWorker:
         writer = self._writer
         async for record in self._streams.read(DECISIONS, start=writer.next_offset, follow=follow):
             writer.append(record.offset, content_of(record))
+            carry_out(writer, record)
             yield record.offset
 
 

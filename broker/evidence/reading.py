@@ -5,6 +5,7 @@
     tile/<level>/<number>[.p/<w>]   hashes (C2SP tlog-tiles)
     tile/entries/<number>[.p/<w>]   the commitments that were hashed
     records/<number>                salt and record of each, 256 a file, for those who may
+    archive/<month>.tar             the same of past months (`broker.evidence.archives`)
     cosigned.jsonl                  checkpoints with the cosignatures of witnesses
 
 The first, third and fourth are what other people's clients read; they hold no record.
@@ -16,10 +17,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from broker.evidence.archives import Archives, member_name
 from broker.evidence.entries import Kept
 from schemas.checkpoints import Checkpoint
 from schemas.notes import Note, NoteKey
-from schemas.tiles import WIDTH, BadTile, TileName, tile_number
+from schemas.tiles import ENTRIES, WIDTH, BadTile, TileName, unpack_entries
 
 CHECKPOINT: Final = "checkpoint"
 HISTORY: Final = "history.jsonl"
@@ -32,6 +34,7 @@ class LogFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.archives = Archives(path)
 
     def tile(self, name: TileName) -> bytes | None:
         """Return a tile or a bundle of entries; None when it is not there."""
@@ -42,14 +45,31 @@ class LogFiles:
 
     def records_path(self, number: int) -> Path:
         """Return where the records of a bundle lie."""
-        return self.path / f"records/{tile_number(number)}"
+        return self.path / member_name(number)
 
     def records_bytes(self, number: int) -> bytes:
-        """Return the file of the records of a bundle; empty when there is none."""
+        """Return the records of a bundle as they lie in a file; empty when there are none.
+
+        Raises ``BadArchive``.
+        """
         try:
             return self.records_path(number).read_bytes()
         except FileNotFoundError:
-            return b""
+            return self.archives.read(number) or b""
+
+    def entries(self, number: int) -> list[bytes]:
+        """Return the commitments of a bundle, as many as there are.
+
+        Raises ``BadTile``.
+        """
+        bundle = self.tile(TileName(ENTRIES, number))
+        folder = self.path / f"{TileName(ENTRIES, number).path}.p"
+        if bundle is None:
+            widths = sorted((int(one.name) for one in folder.glob("*")), reverse=True)
+            bundle = self.tile(TileName(ENTRIES, number, widths[0])) if widths else None
+        if bundle is None:
+            raise BadTile(f"expected entries in {TileName(ENTRIES, number).path}")
+        return unpack_entries(bundle)
 
     def records(self, number: int) -> list[Kept]:
         """Return what is kept beside the entries of a bundle, as far as it was written whole.

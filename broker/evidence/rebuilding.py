@@ -18,6 +18,7 @@ from broker.evidence.entries import content_of
 from broker.evidence.following import CHECKPOINTS, Progress, check_order
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import COSIGNED
+from broker.evidence.shredding import carry_out
 from broker.evidence.writing import LogWriter, locked, writing
 from broker.routing import DECISIONS
 from connectors.streams import Streams
@@ -72,6 +73,7 @@ async def _write(
 ) -> None:
     async for record in streams.read(DECISIONS):
         writer.append(record.offset, content_of(record))
+        carry_out(writer, record)
         root = signed.get(writer.size)
         if root is not None and writer.sign().root != root:
             raise NotTheSame(

@@ -16,6 +16,8 @@ from itertools import count, islice
 from pathlib import Path
 from typing import IO, ClassVar, Final
 
+from broker.evidence.disk import replacing
+from broker.evidence.disk import sync as _sync
 from broker.evidence.entries import Kept, commitment, salt_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import (
@@ -95,11 +97,14 @@ class LogWriter:
     def append(self, offset: int, content: bytes) -> None:
         """Add what was read at an offset of the stream."""
         salt = salt_of(self._keys.salt_key, content)
-        entry = commitment(offset, salt, content)
+        self.append_kept(Kept(offset, salt, content), commitment(offset, salt, content))
+
+    def append_kept(self, kept: Kept, entry: bytes) -> None:
+        """Add an entry, and what is kept beside it: of one that was shredded, the rule."""
         number = self._edge.size // WIDTH
         if self._records is None:
             self._records = self._open(self.files.records_path(number))
-        self._records.write(framed(Kept(offset, salt, content)))
+        self._records.write(framed(kept))
         self._entries.append(entry)
         for name, data in self._edge.append(leaf_hash(entry)):
             self._write_tile(name, data)
@@ -107,7 +112,13 @@ class LogWriter:
             self._write_tile(TileName(ENTRIES, number), pack_entries(self._entries))
             self._entries.clear()
             self._close_records()
-        self.next_offset = offset + 1
+        self.next_offset = kept.offset + 1
+
+    def bundle(self, number: int) -> list[bytes]:
+        """Return the entries of a bundle, signed or not. Raises ``BadTile``."""
+        if number == self.size // WIDTH:
+            return list(self._entries)
+        return self.files.entries(number)
 
     def sign(self) -> Checkpoint:
         """Put everything on disk and sign it.
@@ -136,7 +147,7 @@ class LogWriter:
         return checkpoint
 
     def close(self) -> None:
-        """Let go of the files; what is not signed is made again."""
+        """Let go of the files, so that they are as they are; appending opens them again."""
         self._close_records()
 
     # -- what was there ---------------------------------------------------------------
@@ -251,12 +262,8 @@ class LogWriter:
             self._shown = note
 
     def _publish(self, note: Note) -> None:
-        path = self.files.path / CHECKPOINT
-        partial = path.with_suffix(".partial")
-        partial.write_text(note.to_text(), encoding="utf-8")
-        _sync(partial)
-        partial.replace(path)
-        _sync(self.files.path)
+        with replacing(self.files.path / CHECKPOINT) as file:
+            file.write(note.to_text().encode())
 
 
 @contextlib.contextmanager
@@ -294,11 +301,3 @@ def _remove(paths: Iterable[Path]) -> None:
         if not path.exists():
             return
         path.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
