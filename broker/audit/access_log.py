@@ -139,7 +139,7 @@ class AccessLog:
             yield Paragraph(said("There is no operation in this period."))
             return
         yield Table(
-            "Operations in order of the log",
+            "Operations in order of time",
             ("Time", "Operation", "By", "To", "Justification", "Items"),
             tuple(
                 (
@@ -167,7 +167,7 @@ def access_log(  # noqa: PLR0913  each is what the log is made of
 ) -> AccessLog:
     """Return the log of one party; disclosures and acts of others in between are passed over.
 
-    ``acts`` come with their entries. Both are in the log's order, and so is what comes out.
+    ``acts`` come with their entries. Both are in order of time, and so is what comes out.
     """
     shared = (_of_disclosure(one, party, terms) for one in disclosures if _is_of(one, party))
     done = (
@@ -203,7 +203,7 @@ def _why(act: Act) -> str:
 
 
 def _merged(one: Iterator[Logged], other: Iterator[Logged]) -> Iterator[Logged]:
-    return merge(one, other, key=lambda logged: logged.entry)
+    return merge(one, other, key=lambda logged: logged.at)
 
 
 def _cells(one: Logged) -> tuple[Cell, ...]:
