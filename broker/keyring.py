@@ -14,6 +14,7 @@ BROKER: Final = "broker"
 """The party id that events are sealed to."""
 
 _SECRET_BYTES: Final = 32
+_AUDIT: Final = "audit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,14 @@ class Keyring:
     """Signing and sealing keys, newest first, and one secret to derive others from.
 
     A party derives its event ids and record keys from the secret, the broker the
-    blinding of subjects, the pseudonyms and the record keys of deliveries.
+    first audit key, the pseudonyms and the record keys of deliveries. ``audit`` has the
+    audit keys that came after it, newest first.
     """
 
     signing: tuple[SigningKey, ...]
     sealing: tuple[SealingKey, ...]
     secret: bytes = field(repr=False)
+    audit: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
     def generate(cls, suite: Suite = Suite.X_WING) -> Self:
@@ -47,13 +50,15 @@ class Keyring:
         """
         signing = tuple(SigningKey.from_jwk(jwk) for jwk in jwks if jwk.get("use") == "sig")
         sealing = tuple(SealingKey.from_jwk(jwk) for jwk in jwks if jwk.get("use") == "enc")
-        found = [secret_from_jwk(jwk) for jwk in jwks if jwk.get("kty") == "oct"]
+        secrets_ = [jwk for jwk in jwks if jwk.get("kty") == "oct"]
+        found = [secret_from_jwk(jwk) for jwk in secrets_ if jwk.get("use") != _AUDIT]
+        audit = tuple(secret_from_jwk(jwk) for jwk in secrets_ if jwk.get("use") == _AUDIT)
         if not (signing and sealing and found):
             raise KeysUnavailable(
                 f"the keys of {owner} are not whole: expected a signing key,"
                 " a sealing key and a secret"
             )
-        return cls(signing, sealing, found[0])
+        return cls(signing, sealing, found[0], audit)
 
     def to_jwks(self) -> list[dict[str, Any]]:
         """Return private JWKs (RFC 7517): for a key store, nowhere else."""
@@ -61,7 +66,13 @@ class Keyring:
             *(key.to_private_jwk() for key in self.signing),
             *(key.to_private_jwk() for key in self.sealing),
             {**secret_to_jwk(self.secret), "use": "derive"},
+            *({**secret_to_jwk(key), "use": _AUDIT} for key in self.audit),
         ]
+
+    @property
+    def audit_keys(self) -> tuple[bytes, ...]:
+        """The keys that subjects were ever blinded under: the one in use, then former ones."""
+        return (*self.audit, self.derive("audit"))
 
     def derive(self, purpose: str, subject: str = "") -> bytes:
         """Derive 32 bytes for one purpose and, within it, one party (HKDF-Expand, RFC 5869 §2.3).

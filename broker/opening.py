@@ -120,7 +120,7 @@ class Opening:
     def __init__(self, keys: Keyring, catalogue: Catalogue, *, most_bytes: int) -> None:
         self._catalogue = catalogue
         self._most_bytes = most_bytes
-        self._subjects = Subjects(keys.derive("audit"))
+        self._subjects = Subjects(keys.audit_keys[0])
         self._verifying: dict[str, Mapping[str, VerifyingKey]] = {}
         self._registries: dict[str, Mapping[int, bytes]] = {}
         self._verifier = Verifier(self._key_of)

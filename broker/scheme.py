@@ -5,6 +5,7 @@
     parties/<id>/           a party's private keys; in service on that party's machine
     freshness.jws           what the scheme last signed of ``control``; keep it
     store.db                the register: documents with their revisions, and the outbox
+    audit.db                the query store: who was told what, by blinded identifiers
     streams.db              the embedded streams
     received/<id>.jsonl     what `concordat receive` wrote
     evidence/               the log of all decisions
@@ -41,6 +42,9 @@ from schemas.control import BROKER
 from schemas.keys import SigningKey, VerifyingKey
 
 if TYPE_CHECKING:
+    from broker.audit.following import SignedLog
+    from broker.audit.keys import AuditKeys
+    from broker.audit.store import AuditStore
     from broker.storage import Store
 
 SCHEME: Final = "scheme"
@@ -108,6 +112,30 @@ class SchemeFolder:
         from broker.storage import store_exists
 
         return store_exists(self.settings.store_address)
+
+    @cached_property
+    def audit_keys(self) -> "AuditKeys":
+        """What identifiers of people were ever blinded under."""
+        from broker.audit.keys import AuditKeys
+
+        return AuditKeys.of_broker(self.broker_keys)
+
+    def open_audit_store(self) -> "AuditStore":
+        """Open what auditors' questions are answered from, made or brought up to date first."""
+        from broker.audit.store import AuditStore
+        from broker.storage import open_audit_store
+
+        return AuditStore(open_audit_store(self.settings.audit_store_address), self.audit_keys)
+
+    @cached_property
+    def signed_log(self) -> "SignedLog | None":
+        """The log and the key that its checkpoints are checked with; None where it is not."""
+        from broker.audit.following import SignedLog
+        from broker.evidence.reading import LogFiles
+
+        if not self.has_log:
+            return None
+        return SignedLog(LogFiles(self.log_path), self.log_keys.public(self.log_origin))
 
     @property
     def log_path(self) -> Path:

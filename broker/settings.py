@@ -104,6 +104,8 @@ class Settings(BaseSettings):
 
     The register. With a password it belongs into the environment, not into the file.
     """
+    audit_store: SecretStr = SecretStr("sqlite:audit.db")
+    """What auditors' questions are answered from, likewise; it may be the same database."""
     namespace: str = Field(default="", pattern=r"^[a-z0-9-]{0,40}$")
     """What the names of topics and groups on Kafka begin with, where schemes share a cluster."""
     partitions: int = Field(default=4, ge=1, le=1024)
@@ -144,6 +146,11 @@ class Settings(BaseSettings):
     def store_address(self) -> str:
         """The store's address, likewise; it may hold a password."""
         return self._placed(self.store.get_secret_value())
+
+    @property
+    def audit_store_address(self) -> str:
+        """The query store's address, likewise."""
+        return self._placed(self.audit_store.get_secret_value())
 
     def _placed(self, address: str) -> str:
         kind, _, path = address.partition(":")

@@ -1,13 +1,162 @@
 """``concordat audit``: the auditor's questions, each with who asks and why."""
 
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+
+if TYPE_CHECKING:
+    from broker.audit.asking import Asking
 
 audit_app = typer.Typer(
     help="The auditor's questions; each is recorded with who asked and why.",
     no_args_is_help=True,
 )
 
+_Answer = dict[str, Any]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``concordat``."""
     app.add_typer(audit_app, name="audit")
+
+
+@audit_app.command("subject")
+def subject(
+    reason: Reason,
+    identifier: Annotated[
+        list[str],
+        typer.Option(
+            metavar="TYPE:VALUE",
+            help="Such as nhs-number:…; la-child-id@PUBLISHER:…; repeat it. With - they are read"
+            " from standard input, one a line, and are in no list of processes.",
+        ),
+    ],
+    only_given: Annotated[
+        bool,
+        typer.Option("--only-given", help="Do not follow other identifiers of the same records."),
+    ] = False,
+    by: By = None,
+    folder: Dir = HERE,
+    as_json: Json = False,
+) -> None:
+    """Tell who received data about a person: what, when, why, and how it is proved."""
+    from broker.audit.asking import identifiers_from
+
+    identifiers = identifiers_from(identifier, sys.stdin)
+    answered = asked(
+        folder,
+        lambda asking: asking.subject(identifiers, follows_links=not only_given),
+        by=by,
+        reason=reason,
+    )
+    _show(answered, as_json=as_json)
+
+
+@audit_app.command("event")
+def event(
+    event_id: Annotated[str, typer.Argument(metavar="EVENT-ID")],
+    reason: Reason,
+    by: By = None,
+    folder: Dir = HERE,
+    as_json: Json = False,
+) -> None:
+    """Tell who received an event, and who did not, with proofs."""
+    answered = asked(folder, lambda asking: asking.event(event_id), by=by, reason=reason)
+    _show(answered, as_json=as_json)
+
+
+@audit_app.command("reindex")
+def reindex(folder: Dir = HERE, as_json: Json = False) -> None:
+    """Make the query store again from the log, under the newest audit key."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from broker.audit.following import AuditWorker
+    from broker.scheme import SchemeFolder
+
+    scheme = SchemeFolder(settings_of(folder))
+
+    async def work() -> int:
+        store = scheme.open_audit_store()
+        store.begin()
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("indexing", total=None)
+            async with scheme.streams() as streams:
+                worker = AuditWorker(
+                    streams,
+                    store,
+                    scheme.signed_log,
+                    progress=lambda size: bar.update(task, completed=size),
+                )
+                return await worker.catch_up()
+
+    entries = asyncio.run(work())
+    if as_json:
+        print_json({"entries": entries})
+    else:
+        typer.echo(f"{entries} entries of the log are in the query store.")
+
+
+def asked(
+    folder: Path,
+    question: "Callable[[Asking], Awaitable[_Answer]]",
+    *,
+    by: str | None,
+    reason: str,
+) -> _Answer:
+    """Ask something of a scheme, on record."""
+    from broker.acts import officer
+    from broker.audit.asking import Asking
+    from broker.scheme import SchemeFolder
+
+    scheme = SchemeFolder(settings_of(folder))
+
+    async def work() -> _Answer:
+        async with scheme.streams() as streams:
+            asking = Asking(scheme, streams, by=by or officer(), reason=reason)
+            return await question(asking)
+
+    return asyncio.run(work())
+
+
+def _show(answered: _Answer, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answered)
+        return
+    for told in answered["disclosures"]:
+        typer.echo(f"{_when(told)}  {told['recipient']} received {', '.join(told['items'])}")
+        _say_why(told)
+    for told in answered["refused"]:
+        why = ": ".join(filter(None, (told["reason"], told["detail"])))
+        typer.echo(f"{_when(told)}  {told['recipient'] or 'nobody'}: {told['outcome']} ({why})")
+        _say_why(told)
+    typer.echo(
+        f"{len(answered['disclosures'])} disclosures and {len(answered['refused'])} refusals in"
+        f" {answered['entries']} entries of the log; --json has the proofs."
+    )
+
+
+def _when(told: _Answer) -> str:
+    return str(told["time"])[:19].replace("T", " ")
+
+
+def _say_why(told: _Answer) -> None:
+    typer.echo(f"    event {told['event_id']}, {told['event_type']} from {told['publisher']}")
+    if told["agreement"]:
+        typer.echo(
+            f"    {told['agreement']} version {told['version']}, flow {told['flow']},"
+            f" for the purpose {told['purpose']}"
+        )
+        for side, basis in told["legal"].items():
+            typer.echo(f"    {side} relies on {basis['regime']}: {', '.join(basis['conditions'])}")
+    for path, why in told["withheld"].items():
+        typer.echo(f"    withheld {path}: {why}")
+    if told.get("linked"):
+        typer.echo("    found by another identifier of the same records: see that it is theirs")

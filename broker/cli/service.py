@@ -11,7 +11,7 @@ import typer
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
 
-_PARTS: Final = ("router", "freshness", "relay", "evidence")
+_PARTS: Final = ("router", "freshness", "relay", "evidence", "audit")
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,8 @@ def run(
 
     Where the scheme's private key is, also say again and again that the rules are up to
     date; routers stop when nobody does. Where the store is, publish what waits in it.
-    Where the log's keys are, write every decision into the log and sign it.
+    Where the log's keys are, write every decision into the log and sign it, and keep the
+    store up to date that auditors' questions are answered from.
     """
     parts = tuple(part.strip() for part in only.split(",") if part.strip()) or _PARTS
     if unknown := [part for part in parts if part not in _PARTS]:
@@ -58,6 +59,12 @@ def run(
 
                 await stack.enter_async_context(
                     log_kept(scheme.log_path, scheme.log_keys, streams, origin=scheme.log_origin)
+                )
+            if "audit" in parts and scheme.has_log:
+                from broker.audit.following import store_kept
+
+                await stack.enter_async_context(
+                    store_kept(streams, scheme.open_audit_store, scheme.signed_log)
                 )
             if "router" not in parts:
                 stopping = asyncio.Event()

@@ -11,27 +11,38 @@ behaviour (``tests/contract/test_store.py``):
 * what is to be published is given in the order in which it was committed, until it is
   marked as published.
 
+Beside it, with tables and migrations of its own, the query store of what was decided
+(``audit.py``, ``tests/contract/test_audit_store.py``), which may lie in the same database.
+
 The store is a register, not an authority: routers never look at it, and what a party
 has said counts by its signature wherever it lies.
 """
 
+from broker.storage.audit import TOKEN_BYTES, AuditTables, Overtaken, Position, Row, Stored
 from broker.storage.engine import store_exists
 from broker.storage.errors import Conflict, StoreUnavailable, UnusableStore
-from broker.storage.migrating import open_store
+from broker.storage.migrating import open_audit_store, open_store
 from broker.storage.outbox import MAX_VALUE_BYTES, Outbox, Waiting
 from broker.storage.store import MAX_VERSION, Document, Store, Transaction
 
 __all__ = [
     "MAX_VALUE_BYTES",
     "MAX_VERSION",
+    "TOKEN_BYTES",
+    "AuditTables",
     "Conflict",
     "Document",
     "Outbox",
+    "Overtaken",
+    "Position",
+    "Row",
     "Store",
     "StoreUnavailable",
+    "Stored",
     "Transaction",
     "UnusableStore",
     "Waiting",
+    "open_audit_store",
     "open_store",
     "store_exists",
 ]

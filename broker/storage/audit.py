@@ -128,6 +128,13 @@ class AuditTables:
             self._numbers.clear()
             raise Overtaken("another process has added to the query store: go on from there")
 
+    def found(self, position: Position) -> Position:
+        """Begin at a position, unless somebody has begun already; return how far the store is."""
+        with self._connect(writing=True) as connection:
+            connection.execute(_FOUND, position._asdict())
+            row = connection.execute(_POSITION).one()
+        return Position(row[0], row[1], bytes(row[2]))
+
     def begin(self, position: Position) -> None:
         """Take away everything, and begin at a position."""
         with self._connect(writing=True) as connection:
@@ -290,6 +297,10 @@ class AuditTables:
 
 
 _POSITION: Final = sa.select(POSITION.c.next_entry, POSITION.c.next_offset, POSITION.c.key_mark)
+_FOUND: Final = sa.text(
+    "INSERT INTO audit_position (one, next_entry, next_offset, key_mark)"
+    " VALUES (1, :next_entry, :next_offset, :key_mark) ON CONFLICT DO NOTHING"
+)
 
 
 def _entries(connection: sa.Connection, numbers: Iterable[int]) -> list[Stored]:

@@ -1,0 +1,293 @@
+"""Follow `decisions` into the query store: every record once, in the log's order.
+
+What was added and how far it went is one transaction of the store, so a crash costs
+nothing and two who follow do not add anything twice. What the log has signed is read from
+the log's files, where they are: that is faster, and goes on when the beginning of the
+stream has been removed.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import ClassVar, Final, NamedTuple
+
+import structlog
+
+from broker.acts import ActKind, BadAct, is_act, read_act
+from broker.audit.store import AuditStore
+from broker.evidence.entries import record_from
+from broker.evidence.reading import LogFiles
+from broker.evidence.shredding_acts import entries_of
+from broker.record_parts import PartsReader, UnreadableDecision
+from broker.routing import DECISIONS
+from broker.storage import Overtaken, Position, Row
+from connectors.streams import Streams
+from schemas.errors import ConcordatError, DeliveryError, EvidenceError
+from schemas.notes import NoteKey
+from schemas.tiles import WIDTH
+
+MOST_AT_ONCE: Final = 20_000
+"""Records in one transaction: with more, a store of many gigabytes is no faster."""
+EVERY_SECONDS: Final = 1.0
+"""How long a decision waits at most until it is found."""
+
+log = structlog.get_logger()
+
+Progress = Callable[[int], None]
+"""Called with the number of entries that the store has."""
+
+
+class BeginningIsGone(EvidenceError):
+    """What comes next is neither on the stream any more nor in a log that is here."""
+
+    code: ClassVar[str] = "beginning-is-gone"
+
+
+class _Told(NamedTuple):
+    offset: int
+    value: bytes | None
+    """None for an entry that was shredded."""
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What was read and is not in the store yet."""
+
+    after: Position
+    next_entry: int
+    next_offset: int
+    rows: list[Row] = field(default_factory=list)
+    shredded: list[range] = field(default_factory=list)
+
+    @classmethod
+    def none_yet(cls, position: Position) -> "_Taken":
+        """Begin after a position."""
+        return cls(position, position.next_entry, position.next_offset)
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return self.next_entry - self.after.next_entry
+
+
+@dataclass(frozen=True, slots=True)
+class SignedLog:
+    """A log whose files are here, and the key that its checkpoints are signed with."""
+
+    files: LogFiles
+    key: NoteKey
+
+    def size(self) -> int:
+        """Return how many entries are signed."""
+        latest = self.files.latest(self.key)
+        return latest[0].size if latest else 0
+
+
+class AuditWorker:
+    """Keeps a query store up to date with the log."""
+
+    def __init__(
+        self,
+        streams: Streams,
+        store: AuditStore,
+        signed: SignedLog | None,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        self._streams = streams
+        self._store = store
+        self._signed = signed
+        self._progress = progress
+        self._reader = PartsReader()
+        self._adding = asyncio.Lock()
+        self._taken: _Taken | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Follow until stopped, and then to the end of the stream."""
+        await self.catch_up()
+        waiting = asyncio.create_task(stopping.wait())
+        follower = asyncio.create_task(self._follow(), name="follow-decisions-for-audit")
+        try:
+            while not (waiting.done() or follower.done()):
+                await asyncio.wait(
+                    {waiting, follower},
+                    timeout=EVERY_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                await self._add()
+            if follower.done():
+                follower.result()
+        finally:
+            for task in (waiting, follower):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        await self.catch_up()
+
+    async def catch_up(self) -> int:
+        """Read to the end as it is now; return how many entries of the log the store has.
+
+        Raises:
+            BeginningIsGone: records that come next are nowhere any more.
+
+        """
+        while True:
+            try:
+                await self._catch_up()
+            except Overtaken:
+                continue
+            return self._store.position.next_entry
+
+    async def _catch_up(self) -> None:
+        self._taken = _Taken.none_yet(self._store.position)
+        await self._take_signed()
+        await self._see_beginning()
+        taken = self._taken
+        async for record in self._streams.read(DECISIONS, start=taken.next_offset):
+            await self._take(_Told(record.offset, record.value))
+        await self._add()
+
+    async def _follow(self) -> None:
+        start = self._at().next_offset
+        async for record in self._streams.read(DECISIONS, start=start, follow=True):
+            await self._take(_Told(record.offset, record.value))
+
+    async def _take_signed(self) -> None:
+        if self._signed is None:
+            return
+        size = self._signed.size()
+        first = self._at().next_entry
+        if first >= size:
+            return
+        for told in entries_from(self._signed.files, first, size):
+            await self._take(told)
+            if self._at().next_entry % WIDTH == 0:
+                await asyncio.sleep(0)  # let others have the processor
+
+    async def _see_beginning(self) -> None:
+        begins = (await self._streams.begin(DECISIONS)).get(0, 0)
+        wanted = self._at().next_offset
+        if begins > wanted:
+            raise BeginningIsGone(
+                f"{DECISIONS} begins at {begins} and the query store needs it from {wanted}: run"
+                " this where the log's files are, since what was removed from the stream is there"
+            )
+
+    def _at(self) -> _Taken:
+        assert self._taken is not None  # noqa: S101  catching up comes first
+        return self._taken
+
+    async def _take(self, told: _Told) -> None:
+        taken = self._at()
+        if taken.count >= MOST_AT_ONCE:
+            await self._add()
+            taken = self._at()
+        if told.value is not None:
+            self._read(taken, told)
+        taken.next_entry += 1
+        taken.next_offset = told.offset + 1
+
+    def _read(self, taken: _Taken, told: _Told) -> None:
+        value = told.value or b""
+        try:
+            if is_act(value):
+                act = read_act(value)
+                if act.kind is ActKind.SHREDDING:
+                    taken.shredded += entries_of(act)
+                return
+            taken.rows.append(self._store.row(taken.next_entry, self._reader.read(value)))
+        except (UnreadableDecision, BadAct) as error:
+            # It has its place in the log; `concordat verify` names it.
+            log.warning("an entry is not ours", entry=taken.next_entry, code=error.code)
+
+    async def _add(self) -> None:
+        """Put what was taken into the store, beside whatever else the process does.
+
+        Raises:
+            Overtaken: somebody else did.
+
+        """
+        async with self._adding:
+            taken = self._at()
+            if not taken.count:
+                return
+            position = Position(taken.next_entry, taken.next_offset, taken.after.key_mark)
+            self._taken = _Taken.none_yet(position)
+            await asyncio.to_thread(self._write, taken)
+        if self._progress is not None:
+            self._progress(taken.next_entry)
+
+    def _write(self, taken: _Taken) -> None:
+        # What was shredded goes first: should the rest not be written, it is read again.
+        for run in taken.shredded:
+            self._store.forget(run)
+        self._store.add(
+            [row for row in taken.rows if not any(row.entry in run for run in taken.shredded)],
+            after=taken.after,
+            next_entry=taken.next_entry,
+            next_offset=taken.next_offset,
+        )
+
+
+def entries_from(files: LogFiles, first: int, size: int) -> Iterator[_Told]:
+    """Give what is kept beside the entries from ``first`` to before ``size``.
+
+    Raises:
+        BeginningIsGone: the files of one are not here.
+
+    """
+    for number in count(first // WIDTH):
+        start = number * WIDTH
+        if start >= size:
+            return
+        kept = files.records(number)
+        if len(kept) < min(WIDTH, size - start):
+            raise BeginningIsGone(
+                f"{files.records_path(number)} does not have what was signed: put it back from a"
+                " copy, or make the log again with `concordat evidence rebuild`"
+            )
+        for one in kept[max(0, first - start) : size - start]:
+            if one.is_shredded:
+                yield _Told(one.offset, None)
+            else:
+                record = record_from(one.content, topic=DECISIONS, partition=0, offset=one.offset)
+                yield _Told(one.offset, record.value)
+
+
+@contextlib.asynccontextmanager
+async def store_kept(
+    streams: Streams, open_store: Callable[[], AuditStore], signed: SignedLog | None
+) -> AsyncIterator[None]:
+    """Keep the query store up to date in the background, to the last decision when this ends.
+
+    A store or streams that are away are waited for. Where it cannot go on, that is told and
+    it stands still: sharing and the log go on, and the store can catch up later.
+    """
+    stopping = asyncio.Event()
+
+    async def keep() -> None:
+        waits = ""
+        while True:
+            try:
+                await AuditWorker(streams, open_store(), signed).run(stopping)
+            except DeliveryError as error:
+                if waits != error.code:
+                    log.info("the query store waits", code=error.code)
+                waits = error.code
+            except (ConcordatError, OSError) as error:
+                code = error.code if isinstance(error, ConcordatError) else "input-output"
+                log.error("the query store stands still", code=code, why=str(error))  # noqa: TRY400  the sentence says it
+                return
+            if stopping.is_set():
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), EVERY_SECONDS)
+
+    task = asyncio.create_task(keep(), name="keep-query-store")
+    try:
+        yield
+    finally:
+        stopping.set()
+        await task
