@@ -2,16 +2,20 @@
 
 import asyncio
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+
+if TYPE_CHECKING:
+    from broker.evidence.exporting import Exported
+    from broker.evidence.verifying import Verified
 
 evidence_app = typer.Typer(help="The log of all decisions: its state, making it again.")
 
@@ -28,41 +32,136 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    log: Annotated[
-        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="The log's folder.")
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", exists=True, file_okay=False, help="An export, or a log's folder."
+        ),
     ],
-    key: Annotated[str, typer.Option(help="The log's verifier key: name+id+base64.")],
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="The log's verifier key: name+id+base64. An export brings its own,"
+            " which nobody vouches for."
+        ),
+    ] = None,
     witness: Witnesses = None,
     as_json: Json = False,
 ) -> None:
-    """Check a log with nothing but its files and public keys; says what is not as it was signed."""
-    from broker.evidence.reading import LogFiles
-    from broker.evidence.verifying import verify_log
+    """Check an export, or a log, with nothing but its files and public keys.
+
+    Of an export every decision is made again, too.
+    """
+    from broker.evidence.offline import own_key
+    from broker.evidence.offline import verify as verify_folder
     from schemas.notes import NoteKey
 
-    log_key = NoteKey.from_vkey(key)
+    log_key = own_key(folder) if key is None else NoteKey.from_vkey(key)
+    if log_key is None:
+        raise typer.BadParameter(
+            "the folder brings no key: give the log's with --key", param_hint="--key"
+        )
     witnesses = [NoteKey.from_vkey(vkey) for vkey in witness or ()]
     with _progress() as bar:
         task = bar.add_task("verifying", total=None)
-        result = verify_log(
-            LogFiles(log),
+        result = verify_folder(
+            folder,
             log_key,
             witnesses=witnesses,
             progress=lambda done, size: bar.update(task, completed=done, total=size),
         )
     if as_json:
-        print_json(result.to_json())
+        vouched = {"key": log_key.to_vkey(), "key_given": key is not None}
+        print_json(result.to_json() | vouched)
     else:
-        for finding in result.findings:
-            typer.echo(f"{finding.code}: {finding.text}")
-        verdict = "verifies" if result.is_verified else "does not verify"
-        typer.echo(
-            f"{log} {verdict}: {result.size} entries under {result.checkpoints} checkpoints"
-            f" of {log_key.name}"
-        )
-        for rule, number in result.shredded.items():
-            typer.echo(f"{number} records were shredded under {rule}")
+        _tell(folder, result, log_key.name)
+        if key is None:
+            typer.echo(
+                "The key is the folder's own, so nothing vouches for it: compare it with the one"
+                f" that you were given by another way. {log_key.to_vkey()}"
+            )
     raise typer.Exit(0 if result.is_verified else 1)
+
+
+def _tell(folder: Path, result: "Verified", name: str) -> None:
+    for problem in result.problems:
+        typer.echo(f"{problem.code}: {problem.message}")
+    verdict = "verifies" if result.is_verified else "does not verify"
+    typer.echo(
+        f"{folder} {verdict}: {result.records} records under {result.checkpoints} checkpoints"
+        f" of {name}"
+    )
+    for rule, number in result.shredded.items():
+        typer.echo(f"{number} records were shredded under {rule}")
+    counts = result.counts
+    if not counts:
+        typer.echo("It is a log alone: whether its decisions are right, an export shows.")
+        return
+    typer.echo(
+        f"{counts['decided_again']} decisions were made again, {counts['acts']} acts read;"
+        f" {result.left_out} records are of other times than the export's"
+    )
+    typer.echo(
+        f"{counts['events']} events are signed by their publishers"
+        f" ({counts['events_not_held']} no longer held),"
+        f" {counts['deliveries']} deliveries are the ones permitted"
+        f" ({counts['deliveries_not_held']} no longer held)"
+    )
+    typer.echo(
+        f"{counts['control']} documents of control, signed as a whole by the scheme up to offset"
+        f" {counts['control_signed']}"
+    )
+
+
+@evidence_app.command("export")
+def export_log(
+    to: Annotated[Path, typer.Option(metavar="OUT", help="A folder that is not there yet.")],
+    folder: Dir = HERE,
+    since: Annotated[str, typer.Option(help="From this date or time, inclusive.")] = "",
+    until: Annotated[str, typer.Option(help="Up to this date or time, exclusive.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Write what an auditor needs to verify everything, or a period, without the broker."""
+    from broker.evidence.exporting import Source, export
+    from broker.evidence.reading import LogFiles
+    from broker.periods import Period
+    from broker.scheme import SchemeFolder
+
+    scheme = SchemeFolder(settings_of(folder))
+    period = Period.of(since, until)
+
+    async def work() -> "Exported":
+        async with scheme.streams() as streams:
+            source = Source(
+                log=LogFiles(scheme.log_path),
+                keys=scheme.log_keys,
+                origin=scheme.log_origin,
+                streams=streams,
+                scheme_key=scheme.scheme_key,
+                sealing=scheme.broker_keys.sealing,
+            )
+            with _progress() as bar:
+                task = bar.add_task("exporting", total=None)
+                return await export(
+                    source,
+                    to,
+                    period=period,
+                    progress=lambda done, size: bar.update(task, completed=done, total=size),
+                )
+
+    done = asyncio.run(work())
+    if as_json:
+        print_json({"to": str(to), **asdict(done)})
+        return
+    typer.echo(
+        f"{to} has {done.records} of {done.size} records, {done.deliveries} deliveries by their"
+        f" digests and {done.documents} documents of control"
+    )
+    for kind, number in done.not_held.items():
+        if number:
+            typer.echo(f"Of {number} {kind} the streams hold nothing any more")
+    key = scheme.log_keys.public(scheme.log_origin)
+    typer.echo(f"verify it with: concordat verify {to} --key {key.to_vkey()}")
 
 
 @evidence_app.command("status")

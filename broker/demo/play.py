@@ -52,7 +52,7 @@ async def play(
         logged = await log_decisions(scheme, opened)
         result = {
             **outcome.to_json(seconds=time.perf_counter() - started),
-            "evidence": {"entries": logged.size, "verified": logged.is_verified},
+            "evidence": {"entries": logged.records, "verified": logged.is_verified},
         }
         if story:
             await _what_if(scheme, opened, teller, outcome)
@@ -111,9 +111,9 @@ async def _what_if(
     teller.chapter("Every decision is in a log that is verified without trusting its keeper")
     logged = await log_decisions(scheme, streams)
     verdict = "It verifies." if logged.is_verified else "It does not verify."
-    teller.say(f"{logged.size} decisions under one signature. {verdict}")
-    found = verify_altered_copy(scheme).findings
-    teller.say(f"One bit is changed in a copy: {found[0].text}.")
+    teller.say(f"{logged.records} decisions under one signature. {verdict}")
+    found = verify_altered_copy(scheme).problems
+    teller.say(f"One bit is changed in a copy: {found[0].message}.")
 
     teller.chapter("What the demo leaves")
     teller.ending(scheme.path, event_id, key=scheme.log_keys.public(scheme.log_origin).to_vkey())

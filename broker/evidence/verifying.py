@@ -9,10 +9,13 @@
    consistency between checkpoints: each is made again from the entries.
 6. The offsets of the records grow, so none stands twice or in another's place.
 
-Nothing here reads a key that is secret, a stream or a clock. A finding names the entry.
+Nothing here reads a key that is secret, a stream or a clock. A problem names the record.
+What an export has beside the log is checked by `broker.evidence.offline`.
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
@@ -20,53 +23,81 @@ from typing import Any, Final
 from broker.evidence.entries import BadEntry, Kept
 from broker.evidence.reading import LogFiles, record_places
 from schemas.checkpoints import Checkpoint
+from schemas.errors import EvidenceError
 from schemas.merkle import HASH_BYTES, leaf_hash
 from schemas.notes import BadNote, NoteKey
 from schemas.tiles import ENTRIES, WIDTH, BadTile, Edge, TileName, unpack_entries
 
-MOST_FINDINGS: Final = 1000
+MOST_PROBLEMS: Final = 1000
 
 Progress = Callable[[int, int], None]
 """Called with how many entries were checked, and how many there are."""
 
+TakeRecord = Callable[[int, Kept], None]
+"""Called with the index of each record that is what was signed, and the record."""
+
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it was signed. ``index`` is the entry's, where it is one's."""
+class Problem:
+    """Something that is not as it was signed. ``record`` is its index, where it is one's."""
 
     code: str
-    text: str
-    index: int | None = None
+    message: str
+    record: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it for a machine."""
-        return {"code": self.code, "entry": self.index, "text": self.text}
+        return {"code": self.code, "record": self.record, "message": self.message}
+
+
+class Enough(Exception):
+    """There are so many problems that nothing more is to be learnt."""
 
 
 @dataclass(slots=True)
 class Verified:
-    """What came of it: the log verifies when there is no finding."""
+    """What came of it: the log verifies when there is no problem.
 
-    size: int = 0
+    ``shredded`` counts records by the rule that they were shredded under; ``left_out`` are
+    those of other times than an export is of; ``counts`` is what else was counted.
+    """
+
+    records: int = 0
     checkpoints: int = 0
     witnesses: tuple[str, ...] = ()
     shredded: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    left_out: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_verified(self) -> bool:
         """Whether everything is as it was signed."""
-        return not self.findings
+        return not self.problems
+
+    def find(self, code: str, message: str, record: int | None = None) -> None:
+        """Add a problem.
+
+        Raises:
+            Enough: that makes `MOST_PROBLEMS`.
+
+        """
+        self.problems.append(Problem(code, message, record))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise Enough
 
     def to_json(self) -> dict[str, Any]:
         """Return it for a machine."""
         return {
             "verified": self.is_verified,
-            "entries": self.size,
+            "records": self.records,
             "checkpoints": self.checkpoints,
+            "shredded": sum(self.shredded.values()),
+            "problems": [problem.to_json() for problem in self.problems],
+            "shredded_under": self.shredded,
+            "left_out": self.left_out,
             "witnesses": list(self.witnesses),
-            "shredded": self.shredded,
-            "findings": [finding.to_json() for finding in self.findings],
+            **self.counts,
         }
 
 
@@ -77,30 +108,43 @@ def verify_log(
     witnesses: Iterable[NoteKey] = (),
     progress: Progress | None = None,
 ) -> Verified:
-    """Check a whole log; the findings are in order, `MOST_FINDINGS` of them at most."""
-    check = _Check(files, log)
-    try:
-        check.history()
-        check.latest(tuple(witnesses))
-        check.entries(progress)
-    except _Enough:
-        pass
+    """Check a whole log; the problems are in order, `MOST_PROBLEMS` of them at most."""
+    check = LogCheck(files, log)
+    with contextlib.suppress(Enough):
+        check.run(tuple(witnesses), progress)
     return check.result
 
 
-class _Enough(Exception):
-    """There is nothing more to learn."""
+class LogCheck:
+    """One run over a log, from its checkpoints to its last entry.
 
+    An export may have ``left_out`` the records of stretches of entries (first and last),
+    and must have nothing beyond the last checkpoint: ``is_export``.
+    """
 
-class _Check:
-    """One run over a log, from its checkpoints to its last entry."""
-
-    def __init__(self, files: LogFiles, log: NoteKey) -> None:
+    def __init__(
+        self,
+        files: LogFiles,
+        log: NoteKey,
+        *,
+        left_out: Sequence[tuple[int, int]] = (),
+        is_export: bool = False,
+        take: TakeRecord | None = None,
+    ) -> None:
         self.result = Verified()
         self._files = files
         self._log = log
+        self._left_out = sorted(left_out)
+        self._is_export = is_export
+        self._take = take
         self._signed: dict[int, bytes] = {}  # the root at each size
         self._last_offset = -1
+
+    def run(self, witnesses: tuple[NoteKey, ...], progress: Progress | None) -> None:
+        """Take every step. Raises `Enough`."""
+        self.history()
+        self.latest(witnesses)
+        self.entries(progress)
 
     def history(self) -> None:
         """Step 1."""
@@ -113,43 +157,43 @@ class _Check:
                     break
                 found = Checkpoint.trusted(note, self._log)
             except (BadNote, BadTile) as error:
-                self._find("bad-checkpoint", f"{place}: {error}")
+                self.result.find("bad-checkpoint", f"{place}: {error}")
                 break
             if found.size <= last:
-                self._find("not-growing", f"{place} is not larger than the one before")
+                self.result.find("not-growing", f"{place} is not larger than the one before")
             last = found.size
             self._signed[found.size] = found.root
-        self.result.checkpoints, self.result.size = len(self._signed), last
+        self.result.checkpoints, self.result.records = len(self._signed), last
 
     def latest(self, witnesses: tuple[NoteKey, ...]) -> None:
         """Step 2."""
         try:
             latest = self._files.latest(self._log)
         except BadNote as error:
-            self._find("bad-checkpoint", f"the latest checkpoint: {error}")
+            self.result.find("bad-checkpoint", f"the latest checkpoint: {error}")
             return
         if latest is None:
             if self._signed:
-                self._find("no-checkpoint", "there is a history and no latest checkpoint")
+                self.result.find("no-checkpoint", "there is a history and no latest checkpoint")
             return
         found, note = latest
-        if found.size != self.result.size or self._signed.get(found.size) != found.root:
-            self._find("not-latest", "the latest checkpoint is not the last of the history")
+        if found.size != self.result.records or self._signed.get(found.size) != found.root:
+            self.result.find("not-latest", "the latest checkpoint is not the last of the history")
         try:
             signed = {key for key, _ in note.verified((self._log, *witnesses))}
         except BadNote as error:
-            self._find("bad-cosignature", f"the latest checkpoint: {error}")
+            self.result.find("bad-cosignature", f"the latest checkpoint: {error}")
             return
         self.result.witnesses = tuple(key.name for key in witnesses if key in signed)
         for key in witnesses:
             if key not in signed:
-                self._find(
+                self.result.find(
                     "not-cosigned", f"the latest checkpoint bears no cosignature of {key.name}"
                 )
 
     def entries(self, progress: Progress | None) -> None:
         """Step 3 to 6, a bundle of entries at a time."""
-        edge, size = Edge(), self.result.size
+        edge, size = Edge(), self.result.records
         for start in range(0, size, WIDTH):
             width = min(WIDTH, size - start)
             entries = self._bundle(start // WIDTH, width)
@@ -160,7 +204,7 @@ class _Check:
                     self._check_tile(name, data)
                 root = self._signed.get(edge.size)
                 if root is not None and root != edge.root():
-                    self._find(
+                    self.result.find(
                         "wrong-root",
                         f"the first {edge.size} entries do not have the root that was signed",
                         index,
@@ -180,45 +224,72 @@ class _Check:
         except BadTile:
             entries = []
         if len(entries) != width:
-            self._find(
+            self.result.find(
                 "missing-entries", f"expected {width} entries in {name.path}", number * WIDTH
             )
-            raise _Enough
+            raise Enough
         return entries
 
     def _records(self, number: int, width: int) -> list[Kept | None]:
-        """Return what is kept beside each entry; what cannot be read is a finding and None."""
-        data, first = self._files.records_bytes(number), number * WIDTH
+        """Return what is kept beside each entry; what cannot be read is a problem and None."""
+        first = number * WIDTH
+        try:
+            data = self._files.records_bytes(number)
+        except EvidenceError as error:
+            self.result.find("altered-archive", str(error), first)
+            return [None] * width
+        if not data and all(map(self._is_left_out, range(first, first + width))):
+            self.result.left_out += width
+            return [None] * width
         kept: list[Kept | None] = []
         end = 0
         for index, (start, end) in enumerate(islice(record_places(data), width), first):
             try:
                 kept.append(Kept.from_bytes(data[start:end]))
             except BadEntry:
-                self._find("altered-record", f"the record of entry {index} cannot be read", index)
+                self.result.find(
+                    "altered-record", f"the record of entry {index} cannot be read", index
+                )
                 kept.append(None)
         path = self._files.records_path(number).relative_to(self._files.path)
         if len(kept) < width:
             index = first + len(kept)
-            self._find("missing-record", f"{path} has no record beside entry {index}", index)
-        elif width == WIDTH and end != len(data):
+            self.result.find("missing-record", f"{path} has no record beside entry {index}", index)
+        elif (width == WIDTH or self._is_export) and end != len(data):
             index = first + width
-            self._find("inserted-record", f"{path} has more than the records of its entries", index)
+            self.result.find(
+                "inserted-record", f"{path} has more than the records of its entries", index
+            )
         return kept + [None] * (width - len(kept))
 
     def _check_record(self, kept: Kept | None, entry: bytes, index: int) -> None:
         if kept is None:
             return
+        if kept.is_left_out != self._is_left_out(index):
+            code = "missing-record" if kept.is_left_out else "inserted-record"
+            word = "is left out, and" if kept.is_left_out else "is there, and should"
+            self.result.find(code, f"the record of entry {index} {word} not be", index)
+            return
         if kept.offset <= self._last_offset:
-            self._find("out-of-order", f"entry {index} does not come after the one before", index)
+            self.result.find(
+                "out-of-order", f"entry {index} does not come after the one before", index
+            )
         self._last_offset = kept.offset
-        if kept.is_shredded:
+        if kept.is_left_out:
+            self.result.left_out += 1
+        elif kept.is_shredded:
             rule = kept.shredded_under
             self.result.shredded[rule] = self.result.shredded.get(rule, 0) + 1
         elif kept.commitment != entry:
-            self._find(
+            self.result.find(
                 "altered-record", f"the record of entry {index} is not what was signed", index
             )
+        elif self._take is not None:
+            self._take(index, kept)
+
+    def _is_left_out(self, index: int) -> bool:
+        place = bisect_right(self._left_out, (index, self.result.records))
+        return place > 0 and self._left_out[place - 1][1] >= index
 
     def _check_tile(self, name: TileName, data: bytes) -> None:
         found = self._files.tile(name)
@@ -231,12 +302,7 @@ class _Check:
             hashes = zip(_hashes(data), _hashes((found or b"").ljust(len(data))), strict=False)
             parted = next((at for at, (one, other) in enumerate(hashes) if one != other), 0)
             index = name.number * WIDTH + parted
-        self._find("altered-tile", f"{name.path} is not made of the entries below it", index)
-
-    def _find(self, code: str, text: str, index: int | None = None) -> None:
-        self.result.findings.append(Finding(code, text, index))
-        if len(self.result.findings) >= MOST_FINDINGS:
-            raise _Enough
+        self.result.find("altered-tile", f"{name.path} is not made of the entries below it", index)
 
 
 def _hashes(data: bytes) -> list[bytes]:

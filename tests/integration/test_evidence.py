@@ -51,7 +51,7 @@ def test_every_decision_is_in_the_log_once(town: Path) -> None:
         assert value is not None
         assert value in one.content
     answered = answer("verify", town / "evidence", "--key", _key(town))
-    assert answered["entries"] == len(decisions)
+    assert answered["records"] == len(decisions)
     assert read_log(town / "evidence", _key(town))["entries"] == len(decisions)
 
 
@@ -126,7 +126,7 @@ def test_a_worker_that_is_killed_again_and_again_makes_the_same_log(
     for kind in ("records", "tile/0", "tile/entries"):
         assert _files(killed / kind) == _files(straight / kind)
     verified = answer("verify", killed, "--key", _key(town))
-    assert verified["entries"] == len(_decisions(town))
+    assert verified["records"] == len(_decisions(town))
     assert verified["checkpoints"] > 5
 
 

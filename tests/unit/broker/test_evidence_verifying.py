@@ -59,26 +59,28 @@ def verified(path: Path) -> Verified:
 
 
 def codes(result: Verified) -> set[str]:
-    """Return what kinds of finding there are."""
-    return {finding.code for finding in result.findings}
+    """Return what kinds of problem there are."""
+    return {problem.code for problem in result.problems}
 
 
 def test_a_log_that_nobody_touched_verifies(good: Path) -> None:
-    """Every entry, every checkpoint, and no finding."""
+    """Every entry, every checkpoint, and no problem."""
     result = verified(good)
     assert result.to_json() == {
         "verified": True,
-        "entries": 600,
+        "records": 600,
         "checkpoints": 5,
+        "shredded": 0,
+        "problems": [],
+        "shredded_under": {},
+        "left_out": 0,
         "witnesses": [],
-        "shredded": {},
-        "findings": [],
     }
 
 
 def test_an_empty_log_verifies(tmp_path: Path) -> None:
     """Nothing was decided yet."""
-    assert verified(tmp_path).to_json()["entries"] == 0
+    assert verified(tmp_path).to_json()["records"] == 0
 
 
 def _flip(path: Path, chance: random.Random) -> None:
@@ -179,7 +181,7 @@ def test_an_altered_record_is_named(good: Path, tmp_path: Path, index: int) -> N
     records[index % WIDTH] = Kept(old.offset, old.salt, b"altered")
     files.records_path(index // WIDTH).write_bytes(b"".join(map(framed, records)))
     result = verified(path)
-    assert [(one.code, one.index) for one in result.findings] == [("altered-record", index)]
+    assert [(one.code, one.record) for one in result.problems] == [("altered-record", index)]
 
 
 def test_a_log_made_again_with_another_record_does_not_have_the_signed_root(
@@ -192,7 +194,7 @@ def test_a_log_made_again_with_another_record_does_not_have_the_signed_root(
     shutil.copy(good / "checkpoint", path / "checkpoint")
     result = verified(path)
     assert codes(result) == {"wrong-root"}
-    assert [finding.index for finding in result.findings] == [299, 599]
+    assert [problem.record for problem in result.problems] == [299, 599]
 
 
 def test_a_history_that_leaves_a_checkpoint_out_is_still_consistent(

@@ -1,0 +1,171 @@
+"""The files of an export, which say what a log alone does not.
+
+Beside the files of the log (`broker.evidence.reading`) an export has:
+
+    export               what it is, and the SHA-256 of the files below, as a signed note
+    control.jsonl        every document of `control` in order: offset, key, value
+    events.jsonl         for each record: where its event lies, and the publisher's signature
+    deliveries.jsonl     for each permit: its delivery, by the SHA-256 of the sealed bytes
+    freshness.jws        what the scheme last signed of `control` as a whole, if it did
+    scheme.jwk           the scheme's public key
+    log.vkey             the log's public key
+
+No payload, sealed or not, is in any of them. A file of lines has one JSON object a line.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Self
+
+from schemas.batch_proofs import BatchProof
+from schemas.errors import ConcordatError
+from schemas.keys import SigningKey
+from schemas.merkle import HASH_BYTES
+from schemas.notes import BadNote, Note, NoteKey, sign_note
+
+EXPORT: Final = "export"
+CONTROL: Final = "control.jsonl"
+EVENTS: Final = "events.jsonl"
+DELIVERIES: Final = "deliveries.jsonl"
+FRESHNESS: Final = "freshness.jws"
+SCHEME_KEY: Final = "scheme.jwk"
+LOG_KEY: Final = "log.vkey"
+LISTED: Final = (CONTROL, EVENTS, DELIVERIES, FRESHNESS, SCHEME_KEY, LOG_KEY)
+
+CHECKED_HEADERS: Final = (
+    "ce_id", "ce_source", "ce_type", "ce_dataschema",
+    "ce_agreementid", "ce_agreementversion", "ce_flowid", "ce_purpose",
+)  # fmt: skip
+"""Those headers of a delivery that a decision record can be held against; no others are told."""
+
+_TITLE: Final = "concordat-export-v1"
+_CHUNK_BYTES: Final = 1 << 20
+
+
+class BadLine(Exception):
+    """A line of an export is not of its form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an export is: of which log, up to which size, of which period.
+
+    ``left_out`` are the first and the last index of stretches of entries whose records are
+    not in it; ``since`` and ``until`` are as `broker.periods.Period` has them.
+    """
+
+    log: str
+    size: int
+    since: str | None = None
+    until: str | None = None
+    left_out: tuple[tuple[int, int], ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def sign(self, key: SigningKey) -> str:
+        """Return it as a note that the log's key has signed."""
+        text = f"{_TITLE}\n{line_of(self._document())}"
+        return Note(text, (sign_note(text, self.log, key),)).to_text()
+
+    @classmethod
+    def trusted(cls, data: bytes, log: NoteKey) -> Self:
+        """Return what the log's key has signed. Raises ``BadNote``."""
+        note = Note.read(data)
+        note.verified([log])
+        title, _, line = note.text.partition("\n")
+        try:
+            read = json.loads(line)
+            ranges = tuple((int(first), int(last)) for first, last in read["left_out"])
+            found = cls(**(read | {"left_out": ranges}))
+        except (ValueError, KeyError, TypeError):
+            title, found = "", cls("", 0)
+        if title != _TITLE or found.log != log.name or not isinstance(found.files, dict):
+            raise BadNote("expected what an export of this log is")
+        return found
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "log": self.log,
+            "size": self.size,
+            "since": self.since,
+            "until": self.until,
+            "left_out": [list(one) for one in self.left_out],
+            "files": dict(self.files),
+        }
+
+
+def line_of(document: Mapping[str, Any]) -> str:
+    """Return a line, written in the one way that lines are."""
+    return json.dumps(document, separators=(",", ":")) + "\n"
+
+
+def lines_of(path: Path) -> Iterator[dict[str, Any] | None]:
+    """Give the object of each line; None for one that is not as it was written."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                read = json.loads(line)
+                is_so = isinstance(read, dict) and line_of(read).encode() == line
+            except (ValueError, RecursionError):
+                is_so = False
+            yield read if is_so else None
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def text_of(data: bytes | None) -> str | None:
+    """Return bytes as they stand in a line: whatever they are, they come out again."""
+    return None if data is None else data.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(text: str | None) -> bytes | None:
+    """Return what `text_of` was given. Raises ``ValueError``."""
+    return None if text is None else text.encode("utf-8", "surrogateescape")
+
+
+def proof_line(proof: BatchProof) -> dict[str, Any]:
+    """Return a publisher's signature as it stands in a line."""
+    return {
+        "kid": proof.kid,
+        "signed_at_ms": proof.signed_at_ms,
+        "signature": _encode(proof.signature),
+        "index": proof.index,
+        "size": proof.size,
+        "path": _encode(b"".join(proof.path)),
+    }
+
+
+def read_proof(line: Mapping[str, Any]) -> BatchProof:
+    """Return what `proof_line` was given. Raises `BadLine`."""
+    try:
+        path = base64.b64decode(line["path"], validate=True)
+        return BatchProof(
+            str(line["kid"]),
+            int(line["signed_at_ms"]),
+            base64.b64decode(line["signature"], validate=True),
+            int(line["index"]),
+            int(line["size"]),
+            tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES)),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise BadLine("it has no signature of a publisher") from None
+
+
+class NothingToExport(ConcordatError):
+    """There is no checkpoint yet, or the place is taken."""
+
+    code = "nothing-to-export"
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()

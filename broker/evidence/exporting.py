@@ -1,0 +1,320 @@
+"""Export a log, or a period of it, so that it can be verified anywhere, without the broker.
+
+Everything of the tree goes along, since it says nothing of a record; of the records, and
+of what belongs to them, those of the period. What the streams hold no longer is told as
+that. Nothing of an event or a delivery leaves but what `broker.evidence.export_files` says.
+"""
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from agreements.candidates import to_us
+from broker.acts import Act, is_act, read_entry
+from broker.control import TOPIC as CONTROL_TOPIC
+from broker.delivering import DELIVERIES as DELIVERIES_TOPIC
+from broker.evidence import export_files as files
+from broker.evidence.deliveries_index import DeliveriesIndex
+from broker.evidence.entries import BadEntry, Kept, record_from
+from broker.evidence.keys import LogKeys
+from broker.evidence.reading import CHECKPOINT, HISTORY, LogFiles, framed
+from broker.freshness import TOPIC as FRESHNESS_TOPIC
+from broker.freshness import Chain, Statement
+from broker.past import EventReader
+from broker.periods import Period
+from broker.routing import DECISIONS
+from connectors.streams import Record, Streams
+from schemas.batch_proofs import BatchProof
+from schemas.checkpoints import Checkpoint
+from schemas.control import BROKER, Kind, Party, open_document, parse_document_key
+from schemas.envelopes import read_envelope
+from schemas.errors import RejectedInput
+from schemas.events import dataschema_of
+from schemas.keys import BadSignature, SealingKey, VerifyingKey
+from schemas.notes import Note, NoteKey
+from schemas.sealing import Binding, Opener
+from schemas.tiles import ENTRIES, HEIGHT, WIDTH, TileName
+
+Progress = Callable[[int, int], None]
+"""Called with how many records were looked at, and how many there are."""
+
+_TOLD_EVERY: Final = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is exported from: a log and its keys, the streams, and who vouches."""
+
+    log: LogFiles
+    keys: LogKeys
+    origin: str
+    streams: Streams
+    scheme_key: VerifyingKey
+    sealing: Sequence[SealingKey]
+    """The broker's keys, to take the publishers' signatures out of sealed events."""
+
+
+@dataclass(slots=True)
+class Exported:
+    """What went along; ``not_held`` is what the streams hold no longer, by its kind."""
+
+    size: int = 0
+    records: int = 0
+    documents: int = 0
+    deliveries: int = 0
+    not_held: dict[str, int] = field(default_factory=lambda: {"events": 0, "deliveries": 0})
+
+
+async def export(
+    source: Source, to: Path, *, period: Period, progress: Progress | None = None
+) -> Exported:
+    """Write an export to ``to``, which must not be there yet; it is there whole or not at all.
+
+    Raises:
+        NothingToExport: nothing was signed yet, or ``to`` is taken.
+
+    """
+    public = source.keys.public(source.origin)
+    latest = source.log.latest(public)
+    if latest is None:
+        raise files.NothingToExport(
+            "no checkpoint is signed yet: run `concordat evidence update` first"
+        )
+    partial = _begin(to)
+    copy_tree(source.log, latest, partial, public)
+    with DeliveriesIndex(partial / "deliveries.db") as index:
+        run = _Export(source, partial, latest[0].size, period, index)
+        await run.write(progress)
+    run.finish(public)
+    partial.rename(to)
+    return run.result
+
+
+def _begin(to: Path) -> Path:
+    """Return the folder that an export is written in before it is whole."""
+    if to.exists():
+        raise files.NothingToExport(f"{to} is there already: name a folder that is not")
+    partial = to.with_name(f"{to.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def copy_tree(log: LogFiles, latest: tuple[Checkpoint, Note], to: Path, public: NoteKey) -> None:
+    """Copy checkpoints, tiles and entries up to a checkpoint, while a worker may go on."""
+    size = latest[0].size
+    for level in range(-(-size.bit_length() // HEIGHT)):
+        _copy_row(log, to, level, size >> HEIGHT * level)
+    _copy_row(log, to, ENTRIES, size)
+    with (to / HISTORY).open("w", encoding="utf-8") as history:
+        for note in log.history():
+            if Checkpoint.trusted(note, public).size <= size:
+                history.write(json.dumps({"note": note.to_text()}, ensure_ascii=False) + "\n")
+    (to / CHECKPOINT).write_text(latest[1].to_text(), encoding="utf-8")
+
+
+def _copy_row(log: LogFiles, to: Path, level: int | str, count: int) -> None:
+    names = [TileName(level, number) for number in range(count // WIDTH)]
+    if count % WIDTH:
+        names.append(TileName(level, count // WIDTH, count % WIDTH))
+    for name in names:
+        data = log.tile(name)
+        if data is None and name.width < WIDTH:  # it has become full meanwhile
+            name = TileName(level, name.number)  # noqa: PLW2901  the same, as it is named now
+            data = log.tile(name)
+        if data is not None:  # what is missing is for `verify` to tell
+            (to / name.path).parent.mkdir(parents=True, exist_ok=True)
+            (to / name.path).write_bytes(data)
+
+
+class _Export:
+    """One export, from the first record to the last delivery."""
+
+    def __init__(
+        self, source: Source, to: Path, size: int, period: Period, index: DeliveriesIndex
+    ) -> None:
+        self.result = Exported(size)
+        self.left_out: list[tuple[int, int]] = []
+        self._source = source
+        self._to = to
+        self._period = period
+        self._first_ms, self._end_ms = period.to_ms()
+        self._index = index
+        self._senders: dict[str, VerifyingKey] = {}
+        self._opener = Opener(source.sealing, self._senders.get)
+
+    async def write(self, progress: Progress | None) -> None:
+        """Write everything that is not the tree."""
+        # The documents come first for the publishers' keys, and again at the end for what
+        # was decided by them meanwhile.
+        await self._learn_senders()
+        end = await self._records(progress)
+        await self._deliveries(end)
+        await self._documents()
+
+    def finish(self, public: NoteKey) -> None:
+        """Write the keys, and sign what all this is."""
+        to, since, until = self._to, self._period.since, self._period.until
+        jwk = json.dumps(self._source.scheme_key.to_jwk(), separators=(",", ":"))
+        (to / files.SCHEME_KEY).write_text(jwk + "\n", encoding="ascii")
+        (to / files.LOG_KEY).write_text(public.to_vkey() + "\n", encoding="ascii")
+        listed = [name for name in files.LISTED if (to / name).exists()]
+        manifest = files.Manifest(
+            log=public.name,
+            size=self.result.size,
+            since=None if since is None else since.isoformat(),
+            until=None if until is None else until.isoformat(),
+            left_out=tuple(self.left_out),
+            files={name: files.digest_of(to / name) for name in listed},
+        )
+        signed = manifest.sign(self._source.keys.signing)
+        (to / files.EXPORT).write_text(signed, encoding="utf-8")
+
+    async def _learn_senders(self) -> None:
+        async for record in self._source.streams.read(CONTROL_TOPIC):
+            for key in _signing_keys(record, self._source.scheme_key):
+                self._senders[key.kid] = key
+
+    async def _records(self, progress: Progress | None) -> int:
+        """Write records and the lines of their events; return the offset after the last."""
+        log, size, offset = self._source.log, self.result.size, -1
+        reader = EventReader(self._source.streams)
+        with (self._to / files.EVENTS).open("w", encoding="ascii") as events:
+            for number in range(-(-size // WIDTH)):
+                first = number * WIDTH
+                bundle = log.records(number)[: size - first]
+                told = [self._told(kept, first + at) for at, kept in enumerate(bundle)]
+                if any(not kept.is_left_out for kept, _ in told):
+                    path = LogFiles(self._to).records_path(number)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(b"".join(framed(kept) for kept, _ in told))
+                for at, (_, decision) in enumerate(told):
+                    if decision is not None:
+                        line = await self._event_line(reader, first + at, decision)
+                        events.write(files.line_of(line))
+                offset = bundle[-1].offset if bundle else offset
+                if progress is not None:
+                    progress(min(first + WIDTH, size), size)
+        await reader.close()
+        return offset + 1
+
+    def _told(self, kept: Kept, index: int) -> tuple[Kept, Mapping[str, Any] | None]:
+        """Return what goes along of a record, and the decision that it tells of."""
+        entry = None if kept.is_shredded else _entry_of(kept)
+        if isinstance(entry, dict):
+            at_ms = to_us(entry["decidedAt"]) // 1000
+            is_in = self._first_ms <= at_ms < self._end_ms
+            for place, candidate in enumerate(entry["candidates"]):
+                if candidate["outcome"] == "permit":
+                    self._index.permit(candidate["sealed"], index, place, is_in=is_in)
+        else:
+            # What cannot be read goes along, for `verify` to tell.
+            is_in = not isinstance(entry, Act) or (
+                self._first_ms <= to_us(entry.at) // 1000 < self._end_ms
+            )
+        if is_in:
+            self.result.records += 1
+            return kept, entry if isinstance(entry, dict) else None
+        if self.left_out and self.left_out[-1][1] == index - 1:
+            self.left_out[-1] = (self.left_out[-1][0], index)
+        else:
+            self.left_out.append((index, index))
+        return Kept(kept.offset, is_left_out=True), None
+
+    async def _event_line(
+        self, reader: EventReader, index: int, decision: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        place = (decision["topic"], decision["partition"], decision["offset"])
+        event = await reader.at(*place)
+        line: dict[str, Any] = {"entry": index}
+        if event is not None:
+            with suppress(RejectedInput):
+                proof = files.proof_line(BatchProof.of(self._open(event)))
+                topic, partition, offset = place
+                return line | {"topic": topic, "partition": partition, "offset": offset} | proof
+        self.result.not_held["events"] += 1
+        return line | {"held": False}
+
+    def _open(self, event: Record) -> bytes:
+        envelope = read_envelope(event.headers)
+        binding = Binding(
+            BROKER, event.topic, envelope.id, envelope.type, dataschema_of(envelope.fingerprint)
+        )
+        return self._opener.open(event.value or b"", binding.to_aad())
+
+    async def _deliveries(self, end: int) -> None:
+        streams = self._source.streams
+        for topic in sorted(await streams.topics()):
+            if topic.startswith(DELIVERIES_TOPIC):
+                async for record in streams.read(topic):
+                    self._index.delivery(_delivery_line(record), at_ms=record.timestamp_ms)
+        # What was delivered by now was decided by now: that is on the stream, if not in the log.
+        async for record in streams.read(DECISIONS, start=end):
+            if record.value is not None and not is_act(record.value):
+                with suppress(ValueError, RejectedInput):
+                    entry = read_entry(record.value)
+                    for candidate in entry["candidates"] if isinstance(entry, dict) else ():
+                        self._index.forget(candidate["sealed"])
+        with (self._to / files.DELIVERIES).open("w", encoding="ascii") as lines:
+            for line in self._index.lines(first_ms=self._first_ms, end_ms=self._end_ms):
+                lines.write(files.line_of(line))
+                is_held = "held" not in line
+                self.result.deliveries += is_held
+                self.result.not_held["deliveries"] += not is_held
+
+    async def _documents(self) -> None:
+        streams, chain = self._source.streams, Chain()
+        statements = [one async for one in self._statements()]
+        with (self._to / files.CONTROL).open("w", encoding="ascii") as lines:
+            async for record in streams.read(CONTROL_TOPIC):
+                chain.extend(record.key, record.value, record.offset)
+                key, value = files.text_of(record.key), files.text_of(record.value)
+                lines.write(files.line_of({"offset": record.offset, "key": key, "value": value}))
+                self.result.documents += 1
+        if statements:
+            # The newest, whether it holds or not: that is for `verify` to say.
+            _, jws = max(statements, key=lambda one: one[0].issued_at_ms)
+            (self._to / files.FRESHNESS).write_text(jws + "\n", encoding="ascii")
+
+    async def _statements(self) -> AsyncIterator[tuple[Statement, str]]:
+        async for record in self._source.streams.read(FRESHNESS_TOPIC):
+            with suppress(BadSignature, UnicodeDecodeError):
+                jws = (record.value or b"").decode("ascii")
+                yield Statement.open(jws, self._source.scheme_key), jws
+
+
+def _entry_of(kept: Kept) -> dict[str, Any] | Act | None:
+    with suppress(BadEntry, ValueError, RejectedInput):
+        record = record_from(kept.content, topic=DECISIONS, partition=0, offset=kept.offset)
+        return read_entry(record.value or b"")
+    return None
+
+
+def _signing_keys(record: Record, scheme_key: VerifyingKey) -> list[VerifyingKey]:
+    """Return the keys that the scheme says a party has or had; of other documents, none."""
+    with suppress(RejectedInput, ValueError, KeyError, TypeError):
+        if parse_document_key(record.key or b"").kind is Kind.PARTY:
+            jws = json.loads(record.value or b"")["jws"]
+            party = Party.model_validate(open_document(jws, scheme_key))
+            return [VerifyingKey.from_jwk(jwk) for jwk in party.signing_keys]
+    return []
+
+
+def _delivery_line(record: Record) -> dict[str, Any]:
+    headers = {
+        name: value.decode(errors="replace")
+        for name, value in record.headers
+        if name in files.CHECKED_HEADERS
+    }
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "headers": headers,
+        "sealed": sha256(record.value or b"").hexdigest(),
+    }
