@@ -107,6 +107,11 @@ def _tell(folder: Path, result: "Verified", name: str) -> None:
         f" {counts['deliveries']} deliveries are the ones permitted"
         f" ({counts['deliveries_not_held']} no longer held)"
     )
+    if counts["deliveries_copied"]:
+        typer.echo(
+            f"{counts['deliveries_copied']} copies of deliveries lie elsewhere, where they do"
+            " not open"
+        )
     typer.echo(
         f"{counts['control']} documents of control, signed as a whole by the scheme up to offset"
         f" {counts['control_signed']}"

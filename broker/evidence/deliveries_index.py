@@ -16,8 +16,8 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE permits (
-    sealed BLOB PRIMARY KEY, entry INTEGER NOT NULL, candidate INTEGER NOT NULL,
-    is_in INTEGER NOT NULL, line TEXT
+    sealed BLOB PRIMARY KEY, topic TEXT NOT NULL, entry INTEGER NOT NULL,
+    candidate INTEGER NOT NULL, is_in INTEGER NOT NULL, line TEXT
 ) WITHOUT ROWID;
 CREATE TABLE strays (sealed BLOB NOT NULL, at_ms INTEGER NOT NULL, line TEXT NOT NULL);
 """
@@ -40,18 +40,19 @@ class DeliveriesIndex:
             self._database.execute("COMMIT")
         self._path.unlink()
 
-    def permit(self, sealed: bytes, entry: int, candidate: int, *, is_in: bool) -> None:
+    def permit(self, sealed: bytes, topic: str, *, entry: int, candidate: int, is_in: bool) -> None:
         """Take in a permit; one that is not in the period only explains its delivery."""
         self._database.execute(
-            "INSERT OR IGNORE INTO permits VALUES (?, ?, ?, ?, NULL)",
-            (sealed, entry, candidate, is_in),
+            "INSERT OR IGNORE INTO permits VALUES (?, ?, ?, ?, ?, NULL)",
+            (sealed, topic, entry, candidate, is_in),
         )
 
     def delivery(self, line: dict[str, Any], *, at_ms: int) -> None:
-        """Take in a delivery; the second of one permit follows from none."""
+        """Take in a delivery; what follows from a permit is the first where it was to go."""
         sealed, text = bytes.fromhex(line["sealed"]), json.dumps(line)
         taken = self._database.execute(
-            "UPDATE permits SET line = ? WHERE sealed = ? AND line IS NULL", (text, sealed)
+            "UPDATE permits SET line = ? WHERE sealed = ? AND topic = ? AND line IS NULL",
+            (text, sealed, line["topic"]),
         )
         if not taken.rowcount:
             self._database.execute("INSERT INTO strays VALUES (?, ?, ?)", (sealed, at_ms, text))
@@ -63,7 +64,8 @@ class DeliveriesIndex:
     def lines(self, *, first_ms: int, end_ms: int) -> Iterator[dict[str, Any]]:
         """Give a line for each permit of the period in the log's order, then what has none.
 
-        Of the latter, what was appended in the period (milliseconds since the epoch).
+        That is copies of deliveries of the period, wherever somebody put them, and what
+        no permit explains and was appended in the period (milliseconds since the epoch).
         """
         permits = self._database.execute(
             "SELECT entry, candidate, line FROM permits WHERE is_in ORDER BY entry, candidate"
@@ -72,8 +74,11 @@ class DeliveriesIndex:
             found = {"held": False} if line is None else json.loads(line)
             yield {"entry": entry, "candidate": candidate, **found}
         strays = self._database.execute(
-            "SELECT at_ms, line FROM strays WHERE at_ms >= ? AND at_ms < ? ORDER BY at_ms, line",
+            "SELECT at_ms, strays.line, entry, candidate FROM strays"
+            " LEFT JOIN permits ON permits.sealed = strays.sealed"
+            " WHERE coalesce(is_in, at_ms >= ? AND at_ms < ?) ORDER BY at_ms, strays.line",
             (first_ms, end_ms),
         )
-        for at_ms, line in strays:
-            yield {"entry": None, "at_ms": at_ms, **json.loads(line)}
+        for at_ms, line, entry, candidate in strays:
+            copied = {} if entry is None else {"copy_of": [entry, candidate]}
+            yield {"entry": None, "at_ms": at_ms, **copied, **json.loads(line)}

@@ -55,7 +55,8 @@ class Manifest:
     """What an export is: of which log, up to which size, of which period.
 
     ``left_out`` are the first and the last index of stretches of entries whose records are
-    not in it; ``since`` and ``until`` are as `broker.periods.Period` has them.
+    not in it; ``since`` and ``until`` are as `broker.periods.Period` has them. ``gone``
+    are the topics whose oldest records the streams no longer held.
     """
 
     log: str
@@ -63,6 +64,7 @@ class Manifest:
     since: str | None = None
     until: str | None = None
     left_out: tuple[tuple[int, int], ...] = ()
+    gone: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
     def sign(self, key: SigningKey) -> str:
@@ -79,7 +81,8 @@ class Manifest:
         try:
             read = json.loads(line)
             ranges = tuple((int(first), int(last)) for first, last in read["left_out"])
-            found = cls(**(read | {"left_out": ranges}))
+            gone = tuple(map(str, read["gone"]))
+            found = cls(**(read | {"left_out": ranges, "gone": gone}))
         except (ValueError, KeyError, TypeError):
             title, found = "", cls("", 0)
         if title != _TITLE or found.log != log.name or not isinstance(found.files, dict):
@@ -93,6 +96,7 @@ class Manifest:
             "since": self.since,
             "until": self.until,
             "left_out": [list(one) for one in self.left_out],
+            "gone": list(self.gone),
             "files": dict(self.files),
         }
 

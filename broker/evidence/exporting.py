@@ -7,8 +7,8 @@ that. Nothing of an event or a delivery leaves but what `broker.evidence.export_
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +25,7 @@ from broker.evidence.keys import LogKeys
 from broker.evidence.reading import CHECKPOINT, HISTORY, LogFiles, framed
 from broker.freshness import TOPIC as FRESHNESS_TOPIC
 from broker.freshness import Chain, Statement
+from broker.opening import EVENTS as EVENTS_TOPIC
 from broker.past import EventReader
 from broker.periods import Period
 from broker.routing import DECISIONS
@@ -68,6 +69,8 @@ class Exported:
     documents: int = 0
     deliveries: int = 0
     not_held: dict[str, int] = field(default_factory=lambda: {"events": 0, "deliveries": 0})
+    not_opened: int = 0
+    """Events that are sealed to a key which the broker has no longer."""
 
 
 async def export(
@@ -140,6 +143,7 @@ class _Export:
     ) -> None:
         self.result = Exported(size)
         self.left_out: list[tuple[int, int]] = []
+        self._gone: set[str] = set()
         self._source = source
         self._to = to
         self._period = period
@@ -150,12 +154,13 @@ class _Export:
 
     async def write(self, progress: Progress | None) -> None:
         """Write everything that is not the tree."""
-        # The documents come first for the publishers' keys, and again at the end for what
-        # was decided by them meanwhile.
+        # The documents come first for the publishers' keys, and again at the end, so that
+        # none is missing by which something was decided meanwhile.
         await self._learn_senders()
         end = await self._records(progress)
         await self._deliveries(end)
         await self._documents()
+        await self._see_what_is_gone()
 
     def finish(self, public: NoteKey) -> None:
         """Write the keys, and sign what all this is."""
@@ -170,6 +175,7 @@ class _Export:
             since=None if since is None else since.isoformat(),
             until=None if until is None else until.isoformat(),
             left_out=tuple(self.left_out),
+            gone=tuple(sorted(self._gone)),
             files={name: files.digest_of(to / name) for name in listed},
         )
         signed = manifest.sign(self._source.keys.signing)
@@ -211,7 +217,13 @@ class _Export:
             is_in = self._first_ms <= at_ms < self._end_ms
             for place, candidate in enumerate(entry["candidates"]):
                 if candidate["outcome"] == "permit":
-                    self._index.permit(candidate["sealed"], index, place, is_in=is_in)
+                    self._index.permit(
+                        candidate["sealed"],
+                        DELIVERIES_TOPIC + candidate["recipient"],
+                        entry=index,
+                        candidate=place,
+                        is_in=is_in,
+                    )
         else:
             # What cannot be read goes along, for `verify` to tell.
             is_in = not isinstance(entry, Act) or (
@@ -232,13 +244,16 @@ class _Export:
         place = (decision["topic"], decision["partition"], decision["offset"])
         event = await reader.at(*place)
         line: dict[str, Any] = {"entry": index}
-        if event is not None:
-            with suppress(RejectedInput):
-                proof = files.proof_line(BatchProof.of(self._open(event)))
-                topic, partition, offset = place
-                return line | {"topic": topic, "partition": partition, "offset": offset} | proof
-        self.result.not_held["events"] += 1
-        return line | {"held": False}
+        if event is None:
+            self.result.not_held["events"] += 1
+            return line | {"held": False}
+        try:
+            proof = files.proof_line(BatchProof.of(self._open(event)))
+        except RejectedInput:
+            self.result.not_opened += 1
+            return line | {"opens": False}
+        topic, partition, offset = place
+        return line | {"topic": topic, "partition": partition, "offset": offset} | proof
 
     def _open(self, event: Record) -> bytes:
         envelope = read_envelope(event.headers)
@@ -264,8 +279,19 @@ class _Export:
             for line in self._index.lines(first_ms=self._first_ms, end_ms=self._end_ms):
                 lines.write(files.line_of(line))
                 is_held = "held" not in line
-                self.result.deliveries += is_held
+                self.result.deliveries += is_held and line["entry"] is not None
                 self.result.not_held["deliveries"] += not is_held
+
+    async def _see_what_is_gone(self) -> None:
+        """Find the topics whose oldest records the streams have let go."""
+        streams = self._source.streams
+        for topic in sorted(await streams.topics()):
+            if topic.startswith((DELIVERIES_TOPIC, EVENTS_TOPIC)):
+                for partition, end in (await streams.end(topic)).items():
+                    async with aclosing(_read(streams, topic, partition)) as records:
+                        oldest = await anext(records, None)
+                    if (end if oldest is None else oldest.offset) > 0:
+                        self._gone.add(topic)
 
     async def _documents(self) -> None:
         streams, chain = self._source.streams, Chain()
@@ -286,6 +312,12 @@ class _Export:
             with suppress(BadSignature, UnicodeDecodeError):
                 jws = (record.value or b"").decode("ascii")
                 yield Statement.open(jws, self._source.scheme_key), jws
+
+
+async def _read(streams: Streams, topic: str, partition: int) -> AsyncGenerator[Record]:
+    """Read as `Streams.read` does, in a form that can be closed."""
+    async for record in streams.read(topic, partition=partition):
+        yield record
 
 
 def _entry_of(kept: Kept) -> dict[str, Any] | Act | None:

@@ -10,7 +10,7 @@ To the six steps of `broker.evidence.verifying` come these:
 10. For every decision the publisher's signature of the event is there, as long as the
     streams held the event when it was exported; `broker.evidence.deciding_again` checks it.
 11. Every permit has its delivery, sealed to the same bytes under the same names, as long
-    as the streams held it; every delivery has its permit.
+    as the streams held it; every delivery has its permit, or is a copy of one that has.
 12. Every decision is made again (`broker.evidence.deciding_again`).
 
 Where an export is of a period, this is about the records of that period.
@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from agreements.candidates import to_us
 from broker.acts import Act, ActKind, read_entry
+from broker.delivering import DELIVERIES
 from broker.evidence import export_files as files
 from broker.evidence.deciding_again import DecidingAgain, Document, Unchecked
 from broker.evidence.entries import Kept, record_from
@@ -39,6 +40,7 @@ from broker.evidence.verifying import (
     verify_log,
 )
 from broker.freshness import Chain, Statement
+from broker.recording import read_decision
 from broker.routing import DECISIONS
 from schemas.batch_proofs import BatchProof
 from schemas.catalogue import shipped
@@ -46,6 +48,7 @@ from schemas.errors import RejectedInput
 from schemas.events import PARTY_URN, dataschema_of
 from schemas.keys import BadSignature, VerifyingKey
 from schemas.notes import BadNote, NoteKey
+from schemas.tiles import WIDTH
 
 _TOGETHER: Final = 4096
 """Records that are decided again together."""
@@ -102,8 +105,9 @@ class _ExportCheck:
         self.result = self._check.result
         self.result.counts = {
             "decided_again": 0, "acts": 0,
-            "events": 0, "events_not_held": 0,
-            "deliveries": 0, "deliveries_not_held": 0, "deliveries_of_shredded": 0,
+            "events": 0, "events_not_held": 0, "events_not_opened": 0,
+            "deliveries": 0, "deliveries_not_held": 0, "deliveries_copied": 0,
+            "deliveries_of_shredded": 0,
             "control": 0, "control_signed": 0,
         }  # fmt: skip
         self._digests: set[bytes] = set()
@@ -240,6 +244,12 @@ class _ExportCheck:
             return None
         if line == {"entry": index, "held": False}:
             self.result.counts["events_not_held"] += 1
+            if not self._is_gone(decision["topic"]):
+                message = f"its event is not on {decision['topic']}, which nothing has left yet"
+                self._find("missing-event", message, index)
+            return None
+        if line == {"entry": index, "opens": False}:
+            self.result.counts["events_not_opened"] += 1
             return None
         self.result.counts["events"] += 1
         if [line.get(name) for name in _PLACE] != [decision[name] for name in _PLACE]:
@@ -261,6 +271,9 @@ class _ExportCheck:
             )
         elif line == {"entry": index, "candidate": place, "held": False}:
             self.result.counts["deliveries_not_held"] += 1
+            if not self._is_gone(DELIVERIES + who):
+                message = f"its delivery is not on {DELIVERIES}{who}, which nothing has left yet"
+                self._find("missing-delivery", message, index)
         else:
             self.result.counts["deliveries"] += 1
             differs = _delivery_differs(line, decision, candidate)
@@ -284,12 +297,30 @@ class _ExportCheck:
     def _rest_of_deliveries(self) -> None:
         for line in self._deliveries.rest():
             entry = None if line is None else _index_in(line, self.result.records)
-            if entry is None and line is not None and self._is_of_shredded(line):
-                self.result.counts["deliveries_of_shredded"] += 1
-                continue
+            if entry is None and line is not None:
+                # The same sealed bytes open for nobody but whom they were permitted for.
+                if self._is_copy(line):
+                    self.result.counts["deliveries_copied"] += 1
+                    continue
+                if self._is_of_shredded(line):
+                    self.result.counts["deliveries_of_shredded"] += 1
+                    continue
             place = "" if line is None else f" at {_place_of(line)}"
             message = f"a delivery{place} has no decision that permits it"
             self._find("delivery-without-decision", message, entry)
+
+    def _is_gone(self, topic: str) -> bool:
+        return self._manifest is None or topic in self._manifest.gone
+
+    def _is_copy(self, line: Mapping[str, Any]) -> bool:
+        """Whether the bytes are those that a record has permitted."""
+        with suppress(Exception):  # whatever a line makes of it, then it is none
+            entry, candidate = line["copy_of"]
+            kept = LogFiles(self._path).records(entry // WIDTH)[entry % WIDTH]
+            record = record_from(kept.content, topic=DECISIONS, partition=0, offset=kept.offset)
+            told = read_decision(record.value or b"")["candidates"][candidate]
+            return bool(told["outcome"] == "permit" and told["sealed"].hex() == line["sealed"])
+        return False
 
     def _is_of_shredded(self, line: Mapping[str, Any]) -> bool:
         """Whether a record that was shredded may have permitted a delivery."""
@@ -383,7 +414,7 @@ def _delivery_differs(
 ) -> str:
     """Return what a delivery has other than the permit; empty when it has nothing."""
     expected: Sequence[tuple[str, Any, Any]] = (
-        ("topic", line.get("topic"), f"deliveries.{candidate['recipient']}"),
+        ("topic", line.get("topic"), DELIVERIES + candidate["recipient"]),
         ("sealed bytes", line.get("sealed"), candidate["sealed"].hex()),
         (
             "headers",
