@@ -152,7 +152,12 @@ async def _explained(
     settles = record["settles"]
     event = await _record_at(streams, record)
     copy = None if settles is None else await _record_at(streams, {"topic": HELD, **settles})
-    again = _Again(scheme.router(streams), control, record, event=event, copy=copy)
+    # Under the audit key in use, or under a former one where that is what it was made with.
+    tried = [
+        _Again(router, control, record, event=event, copy=copy)
+        for router in scheme.routers_since(streams)
+    ]
+    again = next((one for one in tried if one.agrees is not False), tried[0])
     return {
         "decided_at": record["decidedAt"].isoformat(),
         "agrees": again.agrees,

@@ -15,6 +15,7 @@ This is the one place that builds things; nothing below it reads settings.
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -251,7 +252,15 @@ class SchemeFolder:
 
     def router(self, streams: Streams) -> Router:
         """Return a router with the broker's keys."""
-        return Router(self.broker_keys, self.catalogue, max_record_bytes=streams.max_record_bytes)
+        return self.routers_since(streams)[0]
+
+    def routers_since(self, streams: Streams) -> list[Router]:
+        """Return a router as it is, and as it was under each former audit key."""
+        keys, limit = self.broker_keys, streams.max_record_bytes
+        return [
+            Router(replace(keys, audit=keys.audit[newer:]), self.catalogue, max_record_bytes=limit)
+            for newer in range(len(keys.audit) + 1)
+        ]
 
     def opening(self, streams: Streams) -> Opening:
         """Return what opens events as a router does, and nothing else."""

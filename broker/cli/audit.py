@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,6 +75,44 @@ def event(
 @audit_app.command("reindex")
 def reindex(folder: Dir = HERE, as_json: Json = False) -> None:
     """Make the query store again from the log, under the newest audit key."""
+    _say_indexed(_index_again(folder), as_json=as_json)
+
+
+@audit_app.command("rotate-key")
+def rotate_key(reason: Reason, by: By = None, folder: Dir = HERE, as_json: Json = False) -> None:
+    """Blind identifiers under a new audit key from now on, and make the query store again.
+
+    What was blinded under former keys is found as before. Services that run go on with the
+    former key until they are started again.
+    """
+    from broker.acts import Act, ActKind, officer, record_act
+    from broker.audit.keys import rotate
+    from broker.scheme import SchemeFolder
+
+    scheme = SchemeFolder(settings_of(folder))
+    who, at = by or officer(), datetime.now(UTC)
+    act = Act(ActKind.ADMINISTRATION, at, who, "the audit key was rotated", reason=reason)
+
+    async def work() -> None:
+        async with scheme.streams() as streams:
+            await record_act(streams, act)
+
+    asyncio.run(work())
+    rotate(scheme.key_store)
+    entries = _index_again(folder)
+    if not as_json:
+        typer.echo("Start again whatever runs: `concordat run` keeps the key it began with.")
+    _say_indexed(entries, as_json=as_json)
+
+
+def _say_indexed(entries: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"entries": entries})
+    else:
+        typer.echo(f"{entries} entries of the log are in the query store.")
+
+
+def _index_again(folder: Path) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -97,11 +136,7 @@ def reindex(folder: Dir = HERE, as_json: Json = False) -> None:
                 )
                 return await worker.catch_up()
 
-    entries = asyncio.run(work())
-    if as_json:
-        print_json({"entries": entries})
-    else:
-        typer.echo(f"{entries} entries of the log are in the query store.")
+    return asyncio.run(work())
 
 
 def asked(
