@@ -18,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from agreements.values import CalendarDuration
 from schemas.errors import ConfigurationError
 
 FILE_NAME = "concordat.toml"
@@ -82,6 +83,15 @@ class RouterSettings(_Section):
     """How old rules may be, by the scheme's freshness statements, before a router stops."""
 
 
+class EvidenceSettings(_Section):
+    """What becomes of the records of decisions."""
+
+    keep: CalendarDuration | None = None
+    """For how long, such as P7Y, where an agreement does not say; for ever, if neither does."""
+    shred_every: timedelta = Field(default=timedelta(days=1), ge=timedelta(minutes=1))
+    """How often `concordat run` shreds what is due."""
+
+
 class LogSettings(_Section):
     """What the operator reads."""
 
@@ -114,6 +124,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     router: RouterSettings = RouterSettings()
     logs: LogSettings = LogSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     key_passphrase: SecretStr | None = Field(default=None, min_length=14)
     """Opens the key files. Without it, the file ``passphrase`` beside them does.
 

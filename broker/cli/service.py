@@ -4,12 +4,16 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
-from typing import Annotated, Final
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+
+if TYPE_CHECKING:
+    from broker.scheme import SchemeFolder
+    from connectors.streams import Streams
 
 _PARTS: Final = ("router", "freshness", "relay", "evidence", "audit")
 
@@ -50,22 +54,7 @@ def run(
     async def work() -> dict[str, int]:
         async with scheme.streams() as streams, contextlib.AsyncExitStack() as stack:
             loop = asyncio.get_running_loop()
-            if "relay" in parts:
-                from broker.relaying import relaying
-
-                await stack.enter_async_context(relaying(scheme, streams))
-            if "evidence" in parts and scheme.has_log:
-                from broker.evidence.following import log_kept
-
-                await stack.enter_async_context(
-                    log_kept(scheme.log_path, scheme.log_keys, streams, origin=scheme.log_origin)
-                )
-            if "audit" in parts and scheme.has_log:
-                from broker.audit.following import store_kept
-
-                await stack.enter_async_context(
-                    store_kept(streams, scheme.open_audit_store, scheme.signed_log)
-                )
+            await _put_beside(stack, scheme, streams, parts=parts, until_idle=until_idle)
             if "router" not in parts:
                 stopping = asyncio.Event()
                 _on_signals(loop, stopping.set)
@@ -85,6 +74,37 @@ def run(
     elif until_idle:
         for what, number in tally.items():
             typer.echo(f"{number:8} {what}")
+
+
+async def _put_beside(
+    stack: contextlib.AsyncExitStack,
+    scheme: "SchemeFolder",
+    streams: "Streams",
+    *,
+    parts: Collection[str],
+    until_idle: bool,
+) -> None:
+    """Begin what goes on beside the router, to be ended with the stack."""
+    if "relay" in parts:
+        from broker.relaying import relaying
+
+        await stack.enter_async_context(relaying(scheme, streams))
+    if "evidence" in parts and scheme.has_log:
+        from broker.evidence.following import log_kept
+
+        await stack.enter_async_context(
+            log_kept(scheme.log_path, scheme.log_keys, streams, origin=scheme.log_origin)
+        )
+        if not until_idle:
+            from broker.evidence.retaining import retention_kept
+
+            await stack.enter_async_context(retention_kept(scheme, streams))
+    if "audit" in parts and scheme.has_log:
+        from broker.audit.following import store_kept
+
+        await stack.enter_async_context(
+            store_kept(streams, scheme.open_audit_store, scheme.signed_log)
+        )
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:

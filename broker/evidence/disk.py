@@ -22,7 +22,6 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
             yield file
             file.flush()
             os.fsync(file.fileno())

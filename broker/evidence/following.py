@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 
 import structlog
 
+from broker.acts import is_act
 from broker.evidence.entries import content_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import CHECKPOINT
@@ -47,6 +48,8 @@ class EvidenceWorker:
         self._streams = streams
         self._writer = writer
         self._progress = progress
+        # INVARIANT: nothing is signed while a shredding, in a thread, rewrites files.
+        self._changing = asyncio.Lock()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow until stopped, and then to the end of the stream.
@@ -90,7 +93,8 @@ class EvidenceWorker:
         A crash may keep one from being told: the next one covers it.
         """
         before = self._writer.signed
-        signed = self._writer.sign()
+        async with self._changing:
+            signed = self._writer.sign()
         if signed is before:
             return
         note = (self._writer.files.path / CHECKPOINT).read_bytes()
@@ -108,7 +112,9 @@ class EvidenceWorker:
         writer = self._writer
         async for record in self._streams.read(DECISIONS, start=writer.next_offset, follow=follow):
             writer.append(record.offset, content_of(record))
-            carry_out(writer, record)
+            if is_act(record.value):
+                async with self._changing:
+                    await asyncio.to_thread(carry_out, writer, record)
             yield record.offset
 
 
@@ -124,6 +130,13 @@ async def check_order(streams: Streams, *, after: int = 0) -> None:
         raise StreamRewritten(
             f"expected one partition of {DECISIONS}, since the log is in its order;"
             f" there are {len(ends)}"
+        )
+    begins = (await streams.begin(DECISIONS))[0]
+    if begins > after:
+        raise StreamRewritten(
+            f"{DECISIONS} begins at {begins}, after {after}, up to which the log has it: what lies"
+            " between was removed, and is in a newer copy of the log's folder; put that back, or"
+            " name it with `concordat evidence rebuild --from`"
         )
     if ends[0] < after:
         raise StreamRewritten(

@@ -8,7 +8,7 @@ is kept for ever, and each that is put or lifted is an act in the log, in the sa
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, ClassVar, Final, Self
@@ -83,6 +83,8 @@ class Hold:
     at: datetime
     by: str
     reason: str
+    audit_keys: int
+    """How many audit keys there were, under each of which the subjects are blinded."""
     lifted_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -113,10 +115,12 @@ async def read_holds(streams: Streams) -> dict[str, Hold]:
             at, id_ = datetime.fromisoformat(said["at"]), said["id"]
             if said["does"] == "add":
                 scope = Scope.from_json(said["scope"])
-                holds[id_] = Hold(id_, scope, at, said["by"], said["reason"])
-            elif id_ in holds:
-                old = holds[id_]
-                holds[id_] = Hold(id_, old.scope, old.at, old.by, old.reason, lifted_at=at)
+                keys = int(said["audit_keys"])
+                holds[id_] = Hold(id_, scope, at, said["by"], said["reason"], keys)
+            elif said["does"] == "lift" and id_ in holds:
+                holds[id_] = replace(holds[id_], lifted_at=at)
+            else:
+                raise ValueError(id_)  # noqa: TRY301  told below, as whatever is no hold
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BadHold(
                 f"expected a legal hold at offset {record.offset} of {HOLDS}: find out who wrote"
@@ -125,7 +129,9 @@ async def read_holds(streams: Streams) -> dict[str, Hold]:
     return holds
 
 
-async def add_hold(streams: Streams, scope: Scope, *, by: str, reason: str, at: datetime) -> Hold:
+async def add_hold(  # noqa: PLR0913  who asked for what, when and why
+    streams: Streams, scope: Scope, *, by: str, reason: str, at: datetime, audit_keys: int = 0
+) -> Hold:
     """Stop the shredding of what a scope covers, and record it.
 
     Raises:
@@ -137,10 +143,10 @@ async def add_hold(streams: Streams, scope: Scope, *, by: str, reason: str, at: 
         raise BadHold("expected a period that ends after it begins")
     at = _to_millisecond(at)
     said = {"does": "add", "at": at.isoformat(), "by": by, "reason": reason}
-    body = {**said, "scope": scope.to_json()}
+    body = {**said, "scope": scope.to_json(), "audit_keys": audit_keys}
     id_ = sha256(json.dumps(body).encode()).hexdigest()[:_ID_DIGITS]
     await _say(streams, id_, body, at=at)
-    return Hold(id_, scope, at, by, reason)
+    return Hold(id_, scope, at, by, reason, audit_keys)
 
 
 async def lift_hold(streams: Streams, id_: str, *, by: str, reason: str, at: datetime) -> Hold:
@@ -160,7 +166,7 @@ async def lift_hold(streams: Streams, id_: str, *, by: str, reason: str, at: dat
     at = _to_millisecond(at)
     body = {"does": "lift", "at": at.isoformat(), "by": by, "reason": reason}
     await _say(streams, id_, body, at=at)
-    return Hold(id_, hold.scope, hold.at, hold.by, hold.reason, lifted_at=at)
+    return replace(hold, lifted_at=at)
 
 
 async def _say(streams: Streams, id_: str, body: dict[str, Any], *, at: datetime) -> None:

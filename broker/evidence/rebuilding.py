@@ -4,6 +4,9 @@ Everything is a function of `decisions` and the log's keys, so tiles, entries, r
 and checkpoints come out byte for byte as they were. What was signed before is on the
 topic ``checkpoints``: the new log must have every root of it, or it does not take the
 place of the old one. The old one is kept beside it.
+
+Where the beginning of the stream has been removed (`broker.evidence.disposal`), what was
+there is copied: from the old log or another copy of it, whose roots must come out as well.
 """
 
 import shutil
@@ -17,7 +20,7 @@ from broker.evidence.cosigning import WITNESSES
 from broker.evidence.entries import content_of
 from broker.evidence.following import CHECKPOINTS, Progress, check_order
 from broker.evidence.keys import LogKeys
-from broker.evidence.reading import COSIGNED
+from broker.evidence.reading import COSIGNED, LogFiles
 from broker.evidence.shredding import carry_out
 from broker.evidence.writing import LogWriter, locked, writing
 from broker.routing import DECISIONS
@@ -25,6 +28,7 @@ from connectors.streams import Streams
 from schemas.checkpoints import Checkpoint
 from schemas.errors import EvidenceError
 from schemas.notes import BadNote, Note, NoteKey
+from schemas.tiles import WIDTH
 
 _TOLD_EVERY: Final = 10_000
 
@@ -44,10 +48,18 @@ class NotTheSame(EvidenceError):
     code: ClassVar[str] = "not-the-same"
 
 
-async def rebuild(
-    path: Path, keys: LogKeys, streams: Streams, *, origin: str, progress: Progress | None = None
+async def rebuild(  # noqa: PLR0913  what from, what of, and whom to tell
+    path: Path,
+    keys: LogKeys,
+    streams: Streams,
+    *,
+    origin: str,
+    copy: Path | None = None,
+    progress: Progress | None = None,
 ) -> Rebuilt:
     """Make the log at ``path`` again; nothing is replaced unless every root comes out.
+
+    What the stream no longer has is taken from ``copy``, by default from the old log.
 
     Raises:
         NotTheSame: a root that was signed did not come out.
@@ -55,13 +67,15 @@ async def rebuild(
         StreamRewritten: the stream has no one order.
 
     """
-    await check_order(streams)
+    begins = (await streams.begin(DECISIONS)).get(0, 0)
+    await check_order(streams, after=begins)
     signed = await _signed_before(streams, keys.public(origin))
     fresh = path.with_name(f"{path.name}.rebuilding")
     with locked(path):
         shutil.rmtree(fresh, ignore_errors=True)
         _carry_over(path, fresh)
         with writing(fresh, keys, origin=origin) as writer:
+            copy_beginning(writer, LogFiles(copy or path), begins, signed)
             await _write(writer, streams, signed, progress)
             size, checkpoints = writer.size, len(list(writer.files.history()))
         former = _put_in_place(fresh, path)
@@ -71,15 +85,10 @@ async def rebuild(
 async def _write(
     writer: LogWriter, streams: Streams, signed: Mapping[int, bytes], progress: Progress | None
 ) -> None:
-    async for record in streams.read(DECISIONS):
+    async for record in streams.read(DECISIONS, start=writer.next_offset):
         writer.append(record.offset, content_of(record))
         carry_out(writer, record)
-        root = signed.get(writer.size)
-        if root is not None and writer.sign().root != root:
-            raise NotTheSame(
-                f"the first {writer.size} records of {DECISIONS} do not give the root that was"
-                " signed: nothing was replaced"
-            )
+        _sign_again(writer, signed)
         if progress is not None and writer.size % _TOLD_EVERY == 0:
             progress(writer.size)
     writer.sign()
@@ -88,6 +97,46 @@ async def _write(
         raise NotTheSame(
             f"{DECISIONS} has {writer.size} records and {max(signed)} were signed:"
             " nothing was replaced"
+        )
+
+
+def copy_beginning(
+    writer: LogWriter, files: LogFiles, before: int, signed: Mapping[int, bytes]
+) -> None:
+    """Add what another copy of the log has from before an offset of the stream.
+
+    Raises:
+        NotTheSame: it does not have it, or not as it was signed.
+
+    """
+    for number in count():
+        kept = files.records(number) if before else []
+        entries = files.entries(number) if kept else []
+        for one, entry in zip(kept, entries, strict=False):
+            if one.offset >= before:
+                return
+            if not one.is_shredded and one.commitment != entry:
+                raise NotTheSame(
+                    f"the record of entry {writer.size} in {files.path} is not what was signed:"
+                    " nothing was replaced; name a good copy with --from"
+                )
+            writer.append_kept(one, entry)
+            _sign_again(writer, signed)
+        if len(kept) < WIDTH:
+            break
+    if writer.next_offset < before:
+        raise NotTheSame(
+            f"{DECISIONS} begins at {before}, and {files.path} has the log up to"
+            f" {writer.next_offset}: nothing was replaced; name a newer copy with --from"
+        )
+
+
+def _sign_again(writer: LogWriter, signed: Mapping[int, bytes]) -> None:
+    root = signed.get(writer.size)
+    if root is not None and writer.sign().root != root:
+        raise NotTheSame(
+            f"the first {writer.size} records of {DECISIONS} do not give the root that was"
+            " signed: nothing was replaced"
         )
 
 

@@ -51,6 +51,8 @@ class Plan:
     rules: dict[str, list[int]] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
     away: int = 0
+    last_shredded: int = -1
+    """The last entry that was shredded before; -1 when none was."""
 
     @property
     def count(self) -> int:
@@ -91,6 +93,8 @@ def plan(
         kept = files.records(start // WIDTH)[: size - start]
         made.away += min(WIDTH, size - start) - len(kept)
         for index, one in enumerate(kept, start):
+            if one.is_shredded:
+                made.last_shredded = index
             decision = None if one.is_shredded else _decision_before(_record(one), latest)
             due = None if decision is None else keeping.due(decision)
             if decision is not None and due is not None and due.at <= made.at:
