@@ -1,0 +1,217 @@
+"""Deciding again without the events agrees with the router, and with nothing else.
+
+Flows at random are routed by the real router; what it recorded is decided again from the
+records and the control documents alone. Then one thing in a record is changed.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import pytest
+from deciding_world import HEALTH, NOON, PLACEMENT, PURPOSE, SCHEME, SCHOOL, a_flow
+from deciding_world import an_agreement as a_text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from routing_world import NOON_MS, RoutingWorld, a_scheme_of, decisions
+
+from agreements.candidates import to_us
+from broker.control import Snapshot
+from broker.evidence.deciding_again import DecidingAgain, Document, Unchecked
+from broker.holding import HELD
+from broker.settling import Settler
+from connectors.streams import Batch, Outgoing, Record
+from schemas.catalogue import shipped
+
+DAY = timedelta(days=1)
+ACCESS = "uk.nhs.cpis.access.v1"
+PATHS = ("childId", "nhsNumber", "upn", "sex", "legalStatus", "decom", "urn", "homePostcode")
+VARIED: dict[str, tuple[Any, ...]] = {
+    "legalStatus": ("C2", "V2"),
+    "rec": (None, "E11"),
+    "upn": ("G330200112001", "no number", None),
+    "homePostcode": ("S60 1AE", "nowhere", None),
+}
+CONDITIONS = st.sampled_from(
+    [
+        {"item": "legalStatus", "equals": "C2"},
+        {"item": "rec", "not_in": ["E11"], "otherwise": "review"},
+        {"item": "upn", "present": True, "otherwise": "review"},
+        {"item": "decom", "after": "2027-01-01"},
+        {"item": "noSuchItem", "present": True},
+    ]
+)
+ITEMS = st.lists(
+    st.fixed_dictionaries(
+        {"path": st.sampled_from(PATHS), "justification": st.just("It is needed.")},
+        optional={
+            "required": st.just(True),
+            "transform": st.sampled_from(["drop", "mask", "pseudonym"]),
+        },
+    ),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda item: item["path"],
+)
+FLOWS = st.builds(
+    lambda **how: a_flow(**{name: value for name, value in how.items() if value is not None}),
+    id=st.sampled_from(["placement", "to-school", "another"]),
+    to=st.sampled_from([[HEALTH], [SCHOOL], [HEALTH, SCHOOL]]),
+    events=st.sampled_from([[PLACEMENT], [PLACEMENT, ACCESS], [ACCESS]]),
+    purpose=st.sampled_from([PURPOSE, PURPOSE, "not-held"]),
+    when=st.lists(CONDITIONS, max_size=2),
+    max_age=st.sampled_from([None, "PT1H", "P36500D"]),
+    items=ITEMS,
+    delivery=st.sampled_from(["payload", "payload", "notify"]),
+    schemas=st.sampled_from([None, {"min": 2}]),
+)
+TEXTS = st.lists(FLOWS, min_size=1, max_size=3, unique_by=lambda flow: flow["id"]).map(
+    lambda flows: a_text(*flows)
+)
+
+
+def problems(world: RoutingWorld, records: list[dict[str, Any]]) -> list[str]:
+    """Decide records again with what was on control; return what is wrong with them."""
+    said = world.documents.documents.items()
+    documents: list[Document] = [
+        (offset, key, value) for offset, (key, value) in enumerate(said) if value is not None
+    ]
+    again = DecidingAgain(documents, shipped(), SCHEME.public)
+    waiting = [Unchecked(index, record, None) for index, record in enumerate(records)]
+    return [f"{index} {code}: {message}" for index, (code, message) in again.check(waiting)]
+
+
+def know(world: RoutingWorld) -> None:
+    """Have the router know all that is on control."""
+    documents = world.documents
+    world.snapshot = Snapshot(documents.rules(), len(documents.documents))
+
+
+def routed(text: Mapping[str, Any], *, at_ms: int = NOON_MS) -> tuple[RoutingWorld, list[Any]]:
+    """Route events of many values under an agreement; return the world and what was recorded."""
+    world = RoutingWorld(documents=a_scheme_of(text))
+    know(world)
+    events = [
+        {name: values[number // 2**place % len(values)] for place, (name, values) in
+         enumerate(VARIED.items())}
+        for number in range(12)
+    ]  # fmt: skip
+    return world, decisions(world.route(*world.records(events), at_ms=at_ms))
+
+
+@given(TEXTS, st.sampled_from([NOON_MS, NOON_MS + 3_600_001, NOON_MS + 10**11]))
+@settings(max_examples=40, deadline=None)
+def test_what_the_router_decided_comes_out_again_without_the_events(
+    text: dict[str, Any], at_ms: int
+) -> None:
+    """Permits, denials and reviews of every kind, at times in force and out of it."""
+    world, records = routed(text, at_ms=at_ms)
+    assert problems(world, records) == []
+
+
+@cache
+def permits() -> tuple[RoutingWorld, list[dict[str, Any]]]:
+    """Return a world in which everything is permitted, and its records."""
+    items = [{"path": "childId"}, {"path": "upn"}, {"path": "sex", "transform": "mask"}]
+    return routed(a_text(a_flow(items=items), a_flow(id="to-school", to=[SCHOOL], items=items)))
+
+
+OTHERS: dict[str, Any] = {
+    "outcome": "deny", "reason": "too-old", "detail": "when[0]", "recipient": SCHOOL,
+    "agreement": "https://sharing.example.gov.uk/agreements/another", "version": 2,
+    "hash": bytes(32), "flow": "another", "purpose": "another-purpose",
+    "provider": {"regime": "uk-gdpr", "conditions": [], "gateways": []},
+    "receiver": {"regime": "dpa-part-3", "conditions": [], "gateways": []},
+    "items": ["childId", "upn", "sex", "homePostcode"], "transforms": {}, "view": bytes(8),
+    "key": "another", "withheld": {"sex": "absent"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_candidate_that_says_something_else_is_found(name: str) -> None:
+    """One field of one permit in a record is another."""
+    world, records = permits()
+    first = records[3]["candidates"][0]
+    other = {
+        **records[3],
+        "candidates": [{**first, name: OTHERS[name]}, records[3]["candidates"][1]],
+    }
+    found = problems(world, [*records[:3], other, *records[4:]])
+    assert found
+    assert {one.partition(" ")[0] for one in found} == {"3"}
+
+
+def test_a_candidate_that_is_left_out_or_told_twice_is_found() -> None:
+    """The rules name two recipients; the record must tell of both, once."""
+    world, records = permits()
+    one, other = records[0]["candidates"]
+    for told in ([], [one], [other, one], [one, other, other]):
+        assert problems(world, [{**records[0], "candidates": told}])
+
+
+def test_a_permit_under_a_text_that_one_party_did_not_sign_is_named() -> None:
+    """The agreement is on control, and one signature is missing."""
+    world, records = permits()
+    unsigned = RoutingWorld(documents=a_scheme_of())
+    unsigned.documents.documents = {
+        key: value
+        for key, value in world.documents.documents.items()
+        if f"|{HEALTH}|accept".encode() not in key
+    }
+    found = problems(unsigned, records[:1])
+    assert any("expected deny (not-signed)" in one for one in found), found
+
+
+def test_an_event_that_is_decided_twice_is_found() -> None:
+    """Each event of a partition is decided once, in the partition's order."""
+    world, records = permits()
+    assert [one[:15] for one in problems(world, [records[0], records[0]])] == ["1 decided-twice"]
+
+
+@given(
+    held=st.sampled_from(["release", "purge", None]),
+    then=st.sampled_from(["review", "deny"]),
+    after=st.sampled_from([2 * DAY, 20 * DAY]),
+    when=st.lists(CONDITIONS, max_size=1),
+)
+@settings(max_examples=16, deadline=None)
+def test_what_became_of_a_hold_comes_out_again(
+    held: str | None, then: str, after: timedelta, when: list[dict[str, Any]]
+) -> None:
+    """Released, purged, or let lie beyond the limit; and a settlement that is none is found."""
+    text = a_text(a_flow(when=when), suspension={"hold_for": "P14D", "then": then})
+    world = RoutingWorld(documents=a_scheme_of(text))
+    suspension = world.documents.sign(text, HEALTH, type="suspend", at=NOON - DAY)
+    know(world)
+    first = world.route(world.record())
+    records = decisions(first)
+    if held is not None:
+        world.documents.sign(
+            text, HEALTH, type="resume", at=NOON + DAY, lifts=suspension, held=held
+        )
+    know(world)
+    copies = [as_record(out) for out in first.outgoing if out.topic == HELD]
+    settled = Settler(world.router).settle(
+        Batch(HELD, 0, copies, 99, 1),
+        suspension,
+        world.snapshot,
+        at_ms=to_us(NOON + after) // 1000,
+        partitions=1,
+    )
+    records += decisions(settled)
+    assert problems(world, records) == []
+    if len(records) > 1:
+        last = records[1]
+        (one,) = last["candidates"]
+        other = {"release": "purged", "purge": "suspended", None: "purged"}[held]
+        lie = {**one, "outcome": "deny", "reason": other, "detail": suspension, "items": [],
+               "transforms": {}, "withheld": {}, "view": b"", "key": "", "sealed": b""}  # fmt: skip
+        if one["reason"] != other and (other, after) != ("suspended", 20 * DAY):
+            assert problems(world, [records[0], {**last, "candidates": [lie]}])
+        assert any("settled-twice" in one for one in problems(world, [*records, last]))
+
+
+def as_record(out: Outgoing) -> Record:
+    """Return what goes out as it lies on its topic."""
+    return Record(out.topic, 0, 7, NOON_MS, out.key, out.value, out.headers)
