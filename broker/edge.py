@@ -62,6 +62,7 @@ async def publisher_of(scheme: SchemeFolder, streams: Streams, party: str) -> Pu
         catalogue=scheme.catalogue,
         streams=streams,
         identity_secret=keys.secret,
+        ledger=scheme.ledger(party),
     )
 
 
@@ -72,6 +73,7 @@ def subscriber_of(scheme: SchemeFolder, streams: Streams, party: str) -> Subscri
         sealing_keys=scheme.party_keys(party).sealing,
         scheme_key=scheme.scheme_key,
         streams=streams,
+        ledger=scheme.ledger(party),
     )
 
 

@@ -2,7 +2,8 @@
 
     concordat.toml          settings, with the scheme's public key pinned
     keys/                   the scheme's and the broker's private keys, encrypted
-    parties/<id>/           a party's private keys; in service on that party's machine
+    parties/<id>/           a party's private keys, and its counts of what it signed and
+                            opened; in service on that party's machine
     freshness.jws           what the scheme last signed of ``control``; keep it
     store.db                the register: documents with their revisions, and the outbox
     audit.db                the query store: who was told what, by blinded identifiers
@@ -36,6 +37,7 @@ from broker.opening import Opening
 from broker.routing import Router
 from broker.service import Progress, RouterService
 from broker.settings import Settings
+from connectors.counting import Ledger
 from connectors.streams import Streams, open_streams
 from connectors.streams.security import Security
 from schemas.catalogue import Catalogue, shipped
@@ -73,6 +75,10 @@ class SchemeFolder:
     def broker_keys(self) -> Keyring:
         """The broker's private keys."""
         return Keyring.from_jwks(BROKER, self.key_store.load(BROKER))
+
+    def ledger(self, party: str) -> Ledger:
+        """Return where a party counts what it signs and opens, if its keys are in this folder."""
+        return Ledger(self.path / "parties" / party / "counts.db")
 
     def party_keys(self, party: str) -> Keyring:
         """Return a party's private keys; opening a key file is slow on purpose, so once."""

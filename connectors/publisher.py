@@ -21,11 +21,13 @@ from uuid import UUID, uuid5
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from connectors.counting import Ledger
 from connectors.encoding import RecordEncoder
 from connectors.prepared import PreparedEvent
 from connectors.streams import Outgoing, Streams
 from schemas.catalogue import Catalogue, EventType
 from schemas.control import BROKER
+from schemas.counting import Counted, Side, published_element
 from schemas.errors import RejectedInput
 from schemas.events import Event, Headers, dataschema_of, format_time
 from schemas.framing import frame
@@ -33,6 +35,7 @@ from schemas.identifiers import canonical
 from schemas.keys import SealingPublicKey, SigningKey
 from schemas.sealing import BindingTemplate, Sealer
 from schemas.signing import Entry, new_salt, sign_batch
+from schemas.times import microseconds
 
 DEFAULT_BATCH_EVENTS: Final = 500
 """Events under one signature and in one append: a verified root costs a tenth of them."""
@@ -67,6 +70,7 @@ class _Encoded(NamedTuple):
     """An event with everything that does not depend on the batch it goes in."""
 
     event_id: str
+    event_type: str
     record_key: bytes
     payload: bytes
     headers: Headers
@@ -79,6 +83,7 @@ class Publisher:
     ``broker_key`` is the broker's, from a party document that the scheme key
     signed (:func:`connectors.trust.read_broker`). ``identity_secret`` keeps ids
     the same over a change of the signing key; by default it follows from that key.
+    What is signed is counted in ``ledger``, before it is appended.
     """
 
     def __init__(  # noqa: PLR0913  the parts that a publisher is made of, by name
@@ -90,6 +95,7 @@ class Publisher:
         catalogue: Catalogue,
         streams: Streams,
         identity_secret: bytes | None = None,
+        ledger: Ledger | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         batch_events: int = DEFAULT_BATCH_EVENTS,
     ) -> None:
@@ -101,6 +107,7 @@ class Publisher:
         self._catalogue = catalogue
         self._streams = streams
         self._clock = clock
+        self._ledger = ledger
         self._batch_events = batch_events
         self._names = Names(identity_secret or identity_secret_of(signing_key))
         self._sealer = Sealer(signing_key, BROKER, broker_key)
@@ -183,7 +190,8 @@ class Publisher:
             classification=event.classification,
         ).to_headers()
         key = self._names.record_key(event_type, event)
-        return _Encoded(event_id, key, payload, headers, binding.aad(event_id))
+        aad = binding.aad(event_id)
+        return _Encoded(event_id, event.event_type, key, payload, headers, aad)
 
     def _seal(self, batch: list[_Encoded]) -> list[Outgoing]:
         now = self._clock()
@@ -200,6 +208,15 @@ class Publisher:
         ]
         signed_at_ms = int(now.timestamp() * 1000)
         plaintexts = sign_batch(self._signing_key, self.party, entries, signed_at_ms=signed_at_ms)
+        if self._ledger is not None:
+            time_ms = microseconds(now) // 1000  # as it stands in ce_time
+            self._ledger.add(
+                Side.PUBLISHED,
+                [
+                    Counted(published_element(one.event_id), one.event_type, time_ms)
+                    for one in batch
+                ],
+            )
         return [
             Outgoing(
                 self.topic,

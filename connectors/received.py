@@ -18,7 +18,8 @@ class Received:
 
     ``event_type`` is that of the publisher's event; ``record`` holds the items
     of the view only. ``occurred_at`` is aware, UTC. ``retracts_id`` names an
-    earlier event that the publisher takes back. ``delivery`` is the SHA-256, in
+    earlier event that the publisher takes back. ``published_at`` is when the publisher
+    signed it. ``delivery`` is the SHA-256, in
     hexadecimal, of the delivery as it was sealed: no two deliveries have the same,
     and it stands in the broker's decision record.
     """
@@ -31,6 +32,7 @@ class Received:
     flow: str
     purpose: str
     occurred_at: datetime
+    published_at: datetime
     record: dict[str, Any]
     delivery: str
     position: Position

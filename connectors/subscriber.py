@@ -18,15 +18,18 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import fastavro
 
+from connectors.counting import Ledger
 from connectors.received import Position, Received, Unopened
 from connectors.streams import DEFAULT_MAX_RECORDS, Batch, Group, NotCommitted, Record, Streams
 from connectors.trust import ControlReader
 from schemas import avro
+from schemas.counting import Counted, Side, opened_element
 from schemas.errors import RejectedInput
 from schemas.events import Event, Routing, read_delivery
 from schemas.framing import unframe
 from schemas.keys import SealingKey, VerifyingKey
 from schemas.sealing import Binding, Opener, bound_headers
+from schemas.times import microseconds
 
 OnUnopened = Callable[[Unopened], None]
 """Called with each delivery that did not open, before the group passes it."""
@@ -80,7 +83,8 @@ class Subscriber:
     ones too. ``scheme_key`` is pinned: the broker's keys are taken from
     ``control`` only where it signed them. Subscribers of the same ``group``
     share the deliveries, each other group gets all of them; what one of them held
-    goes to the others when it has not been heard of for ``session_seconds``.
+    goes to the others when it has not been heard of for ``session_seconds``. What opened
+    and was taken is counted in ``ledger``.
     """
 
     def __init__(  # noqa: PLR0913  the parts that a subscriber is made of, by name
@@ -94,6 +98,7 @@ class Subscriber:
         max_records: int = DEFAULT_MAX_RECORDS,
         session_seconds: float = DEFAULT_SESSION_SECONDS,
         on_unopened: OnUnopened | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.party = party
         self.topic = f"deliveries.{party}"
@@ -103,6 +108,7 @@ class Subscriber:
         self._max_records = max_records
         self._session_seconds = session_seconds
         self._on_unopened = on_unopened
+        self._ledger = ledger
         self._control = ControlReader(streams, scheme_key)
         self._opener = Opener(sealing_keys, self._control.sender)
         self._looked_at = float("-inf")
@@ -132,6 +138,8 @@ class Subscriber:
             while (batch := await self._next(group, idle_seconds)) is not None:
                 deliveries = await self._open(batch)
                 yield deliveries
+                if self._ledger is not None and deliveries.received:
+                    self._ledger.add(Side.OPENED, map(_counted, deliveries.received))
                 try:
                     await group.commit(batch)
                 except NotCommitted:
@@ -241,6 +249,11 @@ def decode_view(schema: avro.Schema, data: bytes) -> dict[str, Any]:
     return record
 
 
+def _counted(received: Received) -> Counted:
+    element = opened_element(received.event_id, bytes.fromhex(received.delivery))
+    return Counted(element, received.event_type, microseconds(received.published_at) // 1000)
+
+
 def _received(record: Record, event: Event, routing: Routing, view: dict[str, Any]) -> Received:
     return Received(
         event_id=event.id,
@@ -251,6 +264,7 @@ def _received(record: Record, event: Event, routing: Routing, view: dict[str, An
         flow=routing.flow,
         purpose=routing.purpose,
         occurred_at=event.occurredat or event.time,
+        published_at=event.time,
         record=view,
         delivery=hashlib.sha256(record.value or b"").hexdigest(),
         position=Position(record.partition, record.offset),

@@ -31,6 +31,7 @@ def a_delivery(
         flow="access",
         purpose="protect-children",
         occurred_at=NOON,
+        published_at=NOON,
         record={"nhsNumber": "9990000018"} if record is None else record,
         delivery=f"{partition:032x}{offset:032x}",
         position=Position(partition, offset),
