@@ -12,9 +12,13 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import Final
 
-from broker.acts import Act, ActKind, BadAct
+from broker.acts import KEY, Act, ActKind, BadAct, is_act, read_act
+from broker.evidence.entries import Kept, record_from
 from schemas.tiles import WIDTH
 
+_KEY: Final = bytes((0x40 + len(KEY),)) + KEY
+"""The key of an act's record, as CBOR has it; the time stands before it."""
+_KEY_WITHIN: Final = 16
 _ABOUT: Final = "entries "
 _RANGES: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:-[1-9][0-9]*)?(?:,[1-9][0-9]*(?:-[1-9][0-9]*)?)*")
 
@@ -57,65 +61,75 @@ def digest_of(bundle: Callable[[int], Sequence[bytes]], runs: Iterable[range]) -
 
 
 class Shreddings:
-    """Holds the records that were found shredded against the acts that say so."""
+    """Holds the records that were found shredded against the acts that say so.
+
+    An act that `carry_out` would pass over says nothing here either.
+    """
 
     def __init__(self) -> None:
         self._found: dict[str, list[range]] = {}
-        self._named: dict[str, list[range]] = {}
-        self._acts: list[tuple[int, Act, list[range]]] = []
-        self._bad: list[int] = []
+        self._acts: list[range] = []  # which stay, whatever an act names
+        self._said: list[tuple[int, Act, list[range]]] = []
 
     def see_shredded(self, index: int, rule: str) -> None:
         """Note that the record of an entry is shredded; entries come in order."""
-        runs = self._found.setdefault(rule, [])
-        if runs and runs[-1].stop == index:
-            runs[-1] = range(runs[-1].start, index + 1)
-        else:
-            runs.append(range(index, index + 1))
+        _extend(self._found.setdefault(rule, []), index)
 
-    def see_act(self, index: int, act: Act) -> None:
-        """Note the act that is the record of an entry."""
-        if act.kind is not ActKind.SHREDDING:
+    def see_record(self, index: int, kept: Kept) -> None:
+        """Note the record of an entry, if it is an act."""
+        if _KEY not in kept.content[:_KEY_WITHIN]:  # nearly all are decisions
             return
+        value = record_from(kept.content, topic="", partition=0, offset=kept.offset).value
+        if value is None or not is_act(value):
+            return
+        _extend(self._acts, index)
         try:
-            runs = entries_of(act)
+            act = read_act(value)
+            runs = entries_of(act) if act.kind is ActKind.SHREDDING else []
         except BadAct:
-            runs = []
+            return
         if runs and runs[-1].stop <= index:
-            self._acts.append((index, act, runs))
-        else:
-            self._bad.append(index)
+            self._said.append((index, act, runs))
 
     def problems(self, bundle: Callable[[int], Sequence[bytes]]) -> Iterator[tuple[str, str, int]]:
         """Give code, sentence and entry of everything that does not fit, once all were seen."""
-        for index in self._bad:
-            yield "bad-shredding", f"the act of entry {index} names what it must not", index
-        for index, act, runs in self._acts:
+        named: dict[str, list[range]] = {}
+        for index, act, runs in self._said:
             if digest_of(bundle, runs) != act.digest:
-                text = f"the shredding act of entry {index} is not of the entries that it names"
-                yield "bad-shredding", text, index
                 continue
-            self._named.setdefault(act.reason, []).extend(runs)
-            for first in _uncovered(runs, self._found.get(act.reason, [])):
+            named.setdefault(act.reason, []).extend(runs)
+            gone = [*self._found.get(act.reason, []), *self._acts]
+            for first in _uncovered(runs, gone):
                 text = f"the record of entry {first} is there, and entry {index} says shredded"
                 yield "not-shredded", text, first
-        for rule, runs in self._found.items():
-            for first in _uncovered(runs, sorted(self._named.get(rule, []), key=_start)):
+        for rule, found in self._found.items():
+            for first in _uncovered(found, named.get(rule, [])):
                 text = f"the record of entry {first} is gone, and no act says that it was shredded"
                 yield "shredded-without-act", text, first
 
 
-def _uncovered(runs: Iterable[range], cover: Sequence[range]) -> Iterator[int]:
-    """Give the first number of each run that the cover, in order, does not have whole."""
-    starts = [one.start for one in cover]
+def _extend(runs: list[range], index: int) -> None:
+    """Add a number that is larger than all before."""
+    if runs and runs[-1].stop == index:
+        runs[-1] = range(runs[-1].start, index + 1)
+    else:
+        runs.append(range(index, index + 1))
+
+
+def _uncovered(runs: Iterable[range], cover: Iterable[range]) -> Iterator[int]:
+    """Give the first number of each run that the cover does not have whole."""
+    whole: list[range] = []
+    for one in sorted(cover, key=_start):
+        if whole and one.start <= whole[-1].stop:
+            whole[-1] = range(whole[-1].start, max(whole[-1].stop, one.stop))
+        else:
+            whole.append(one)
+    starts = [one.start for one in whole]
     for run in runs:
-        at = run.start
-        place = bisect_right(starts, at) - 1
-        while at < run.stop and 0 <= place < len(cover) and cover[place].start <= at:
-            at = max(at, cover[place].stop)
-            place += 1
-        if at < run.stop:
-            yield at
+        place = bisect_right(starts, run.start) - 1
+        reached = whole[place].stop if place >= 0 else 0
+        if reached < run.stop:
+            yield max(run.start, reached)
 
 
 def by_bundle(runs: Iterable[range]) -> dict[int, list[range]]:

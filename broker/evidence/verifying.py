@@ -8,6 +8,8 @@
 5. At every checkpoint's size the tree has the root that was signed. This is more than
    consistency between checkpoints: each is made again from the entries.
 6. The offsets of the records grow, so none stands twice or in another's place.
+7. Of a record that was shredded an act in the log says so, by that rule, and over that
+   commitment. An export without some of the records may be without the act: not then.
 
 Nothing here reads a key that is secret, a stream or a clock. A problem names the record.
 What an export has beside the log is checked by `broker.evidence.offline`.
@@ -22,6 +24,7 @@ from typing import Any, Final
 
 from broker.evidence.entries import BadEntry, Kept
 from broker.evidence.reading import LogFiles, record_places
+from broker.evidence.shredding_acts import Shreddings
 from schemas.checkpoints import Checkpoint
 from schemas.errors import EvidenceError
 from schemas.merkle import HASH_BYTES, leaf_hash
@@ -139,12 +142,14 @@ class LogCheck:
         self._take = take
         self._signed: dict[int, bytes] = {}  # the root at each size
         self._last_offset = -1
+        self._shreddings = Shreddings()
 
     def run(self, witnesses: tuple[NoteKey, ...], progress: Progress | None) -> None:
         """Take every step. Raises `Enough`."""
         self.history()
         self.latest(witnesses)
         self.entries(progress)
+        self.shreddings()
 
     def history(self) -> None:
         """Step 1."""
@@ -214,6 +219,12 @@ class LogCheck:
         for name, data in edge.partial_tiles():
             self._check_tile(name, data)
 
+    def shreddings(self) -> None:
+        """Step 7."""
+        if not self._left_out:
+            for code, message, index in self._shreddings.problems(self._files.entries):
+                self.result.find(code, message, index)
+
     def _bundle(self, number: int, width: int) -> list[bytes]:
         name = TileName(ENTRIES, number, width)
         data = self._files.tile(name)
@@ -280,12 +291,15 @@ class LogCheck:
         elif kept.is_shredded:
             rule = kept.shredded_under
             self.result.shredded[rule] = self.result.shredded.get(rule, 0) + 1
+            self._shreddings.see_shredded(index, rule)
         elif kept.commitment != entry:
             self.result.find(
                 "altered-record", f"the record of entry {index} is not what was signed", index
             )
-        elif self._take is not None:
-            self._take(index, kept)
+        else:
+            self._shreddings.see_record(index, kept)
+            if self._take is not None:
+                self._take(index, kept)
 
     def _is_left_out(self, index: int) -> bool:
         place = bisect_right(self._left_out, (index, self.result.records))

@@ -225,16 +225,17 @@ def test_a_witness_that_was_asked_for_must_have_cosigned(good: Path, tmp_path: P
     assert (result.is_verified, result.witnesses) == (True, (WITNESS_KEY.name,))
 
 
-def test_a_shredded_record_is_told_with_its_rule(good: Path, tmp_path: Path) -> None:
-    """The tree verifies without it."""
+def test_a_record_that_no_act_has_shredded_was_removed(good: Path, tmp_path: Path) -> None:
+    """Whoever writes "shredded" in its place alone does not get away with it."""
     path = tmp_path / "log"
     shutil.copytree(good, path)
     files = LogFiles(path)
     records = files.records(1)
-    records[7] = Kept(records[7].offset, shredded_under="retention:P7Y")
+    records[7] = Kept(records[7].offset, shredded_under="retention P7Y")
     files.records_path(1).write_bytes(b"".join(map(framed, records)))
     result = verified(path)
-    assert (result.is_verified, result.shredded) == (True, {"retention:P7Y": 1})
+    assert [(one.code, one.record) for one in result.problems] == [("shredded-without-act", 263)]
+    assert result.shredded == {"retention P7Y": 1}
     assert json.dumps(result.to_json())
 
 
