@@ -25,9 +25,9 @@ from agreements.paper.tree import (
     Paper,
     Paragraph,
     Table,
-    joined,
     link,
     said,
+    together,
     visible,
 )
 from agreements.words import day, moment
@@ -138,6 +138,14 @@ class AccessLog:
         if not logged:
             yield Paragraph(said("There is no operation in this period."))
             return
+        whys = {why: number for number, why in enumerate(dict.fromkeys(_whys(logged)), 1)}
+        if whys:
+            yield Table(
+                "Justifications",
+                ("No.", "Purpose, agreement and legal basis"),
+                tuple((said(f"J{number}"), said(why)) for why, number in whys.items()),
+                (0.08, 0.92),
+            )
         yield Table(
             "Operations in order of time",
             ("Time", "Operation", "By", "To", "Justification", "Items"),
@@ -147,12 +155,14 @@ class AccessLog:
                     said(one.operation),
                     said(one.by),
                     said(one.recipients),
-                    joined(map(said, filter(None, (one.justification, one.event_id))), "\n"),
-                    items_line(one.items) if one.event_id else said(""),
+                    said(f"J{whys[one.justification]}" if one.event_id else one.justification),
+                    together(items_line(one.items), said(f"\nevent {one.event_id}"))
+                    if one.event_id
+                    else said(""),
                 )
                 for one in logged
             ),
-            (0.13, 0.12, 0.15, 0.15, 0.27, 0.18),
+            (0.14, 0.12, 0.16, 0.16, 0.14, 0.28),
         )
 
 
@@ -204,6 +214,10 @@ def _why(act: Act) -> str:
 
 def _merged(one: Iterator[Logged], other: Iterator[Logged]) -> Iterator[Logged]:
     return merge(one, other, key=lambda logged: logged.at)
+
+
+def _whys(logged: Iterable[Logged]) -> Iterator[str]:
+    return (one.justification for one in logged if one.event_id)
 
 
 def _cells(one: Logged) -> tuple[Cell, ...]:

@@ -10,7 +10,7 @@ the same. The agreements say within how many hours the partners are told.
 import shlex
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -67,15 +67,26 @@ class Told:
 
 @dataclass(slots=True)
 class Affected:
-    """What went out under one flow. ``items`` counts how often each was disclosed."""
+    """What went out of one type under one flow. ``items`` counts how often each was disclosed.
+
+    ``forms`` tells of those that were not disclosed as they are.
+    """
 
     agreement: str
     version: int
     flow: str
-    publishers: set[str]
-    event_types: set[str]
-    items: Counter[str]
+    event_type: str
+    publishers: set[str] = field(default_factory=set)
+    items: Counter[str] = field(default_factory=Counter)
+    forms: dict[str, str] = field(default_factory=dict)
     records: int = 0
+
+    def add(self, one: Disclosure) -> None:
+        """Count one disclosure."""
+        self.records += 1
+        self.publishers.add(one.publisher)
+        self.items.update(one.items)
+        self.forms.update(one.transforms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +174,10 @@ class BreachFile:
                     "version": one.version,
                     "flow": one.flow,
                     "publishers": sorted(one.publishers),
-                    "event_types": sorted(one.event_types),
+                    "event_type": one.event_type,
                     "records": one.records,
                     "items": dict(sorted(one.items.items())),
+                    "transforms": dict(sorted(one.forms.items())),
                 }
                 for one in self.affected
             ],
@@ -183,19 +195,19 @@ class BreachFile:
     def to_sheet(self) -> Sheet:
         """Return a row for each item of each flow, with what care it needs."""
         return Sheet(
-            ("agreement", "version", "flow", "event_type", "item", "times", "categories"),
+            ("agreement", "version", "flow", "event_type", "item", "form", "times", "categories"),
             (
                 (
                     one.agreement,
                     one.version,
                     one.flow,
-                    event_type,
+                    one.event_type,
                     item,
+                    one.forms.get(item, "as it is"),
                     times,
-                    "; ".join(categories(self.terms.labels(event_type, item))),
+                    "; ".join(categories(self.terms.labels(one.event_type, item))),
                 )
                 for one in self.affected
-                for event_type in sorted(one.event_types)
                 for item, times in sorted(one.items.items())
             ),
         )
@@ -215,8 +227,9 @@ def breach_file(  # noqa: PLR0913  each is what the file is made of
     People are counted by their blinded identifiers: those that stood together in one record
     are one person. Who was never met under the same identifier counts twice.
     """
+    aware_at = aware_at.replace(microsecond=0)  # the earlier second: a notice is never late
     people, waiting = People(), 0
-    affected: dict[tuple[str, str, str], Affected] = {}
+    affected: dict[tuple[str, str, str, str], Affected] = {}
     texts: dict[tuple[str, str], Agreement] = {}
     labels: set[Sensitivity] = set()
     subjects: dict[str, None] = {}
@@ -230,22 +243,19 @@ def breach_file(  # noqa: PLR0913  each is what the file is made of
         people.add(one.subjects)
         first = one.decided_at if first is None else min(first, one.decided_at)
         last = one.decided_at if last is None else max(last, one.decided_at)
-        found = affected.get((one.agreement, one.hash, one.flow))
+        place = (one.agreement, one.hash, one.flow, one.event_type)
+        found = affected.get(place)
         if found is None:
-            found = Affected(one.agreement, one.version, one.flow, set(), set(), Counter())
-            affected[one.agreement, one.hash, one.flow] = found
+            found = Affected(one.agreement, one.version, one.flow, one.event_type)
+            affected[place] = found
             flow, agreement = terms.flow(one), terms.agreement(one)
             subjects |= dict.fromkeys(() if flow is None else flow.subjects)
             if agreement is not None:
                 texts[one.agreement, one.hash] = agreement
-        found.records += 1
-        found.publishers.add(one.publisher)
-        found.event_types.add(one.event_type)
-        found.items.update(one.items)
+        found.add(one)
     for known in affected.values():
-        for event_type in known.event_types:
-            for item in known.items:
-                labels |= terms.labels(event_type, item)
+        for item in known.items:
+            labels |= terms.labels(known.event_type, item)
     return BreachFile(
         asked=asked,
         aware_at=aware_at,

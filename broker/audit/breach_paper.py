@@ -123,16 +123,18 @@ def _scope(file: BreachFile) -> Iterator[Block]:
         yield Heading(3, visible(f"{_title(file, one)}, flow {one.flow}"))
         yield Paragraph(
             together(
-                said(f"{one.records:,} records from "),
+                said(f"{one.records:,} records of "),
+                code(one.event_type),
+                said(" from "),
                 joined(party_line(file.terms, party) for party in sorted(one.publishers)),
                 said("."),
             )
         )
         yield Table(
             f"Items disclosed by flow {one.flow}",
-            ("Item", "What it is", "Categories", "Times"),
+            ("Item", "What it is", "In the form", "Categories", "Times"),
             tuple(_item(file, one, item, times) for item, times in sorted(one.items.items())),
-            (0.25, 0.37, 0.26, 0.12),
+            (0.22, 0.32, 0.14, 0.22, 0.1),
         )
 
 
@@ -149,10 +151,10 @@ def _title(file: BreachFile, one: Affected) -> str:
 
 
 def _item(file: BreachFile, one: Affected, item: str, times: int) -> tuple[Line, ...]:
-    types = sorted(one.event_types)
-    meaning = next((m for m in (file.terms.meaning(t, item) for t in types) if m), "not known here")
-    labels = {label for event_type in types for label in file.terms.labels(event_type, item)}
-    return code(item), said(meaning), said("; ".join(categories(labels))), said(f"{times:,}")
+    meaning = file.terms.meaning(one.event_type, item) or "not known here"
+    form = one.forms.get(item, "as it is")
+    of = "; ".join(categories(file.terms.labels(one.event_type, item)))
+    return code(item), said(meaning), said(form), said(of), said(f"{times:,}")
 
 
 def _draft(file: BreachFile) -> Iterator[Block]:

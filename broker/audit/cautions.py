@@ -88,6 +88,13 @@ NOT_INFORMED: Final = Caution(
     "UK GDPR Art 14(5); DPA 2018 Schs 2 to 4",
     "https://www.legislation.gov.uk/eur/2016/679/article/14",
 )
+LINKED: Final = Caution(
+    "linked",
+    "Found by another identifier that stood in a record beside those that were given: see that"
+    " it is of the same person before anything of it is told.",
+    "UK GDPR Art 5(1)(d) and (f)",
+    "https://www.legislation.gov.uk/eur/2016/679/article/5",
+)
 UNKNOWN: Final = Caution(
     "unknown-form",
     "This program's catalogue has no such event type or item, so nothing is known of what it"

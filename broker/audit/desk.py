@@ -49,9 +49,18 @@ class Desk:
     versions: tuple[Version, ...]
     asked: Asked
 
-    def about(self, identifiers: Iterable[Identifier]) -> list[Disclosure]:
-        """Return all that was decided about one person."""
-        return self.store.by_subject(self.scheme.audit_keys.blinds(identifiers))
+    def about(
+        self, identifiers: Iterable[Identifier], *, follows_links: bool = True
+    ) -> tuple[list[Disclosure], frozenset[bytes]]:
+        """Return all that was decided about one person, and what stands there for what was given.
+
+        Raises:
+            TooManyLinked: the identifiers lead to those of several people.
+
+        """
+        blinds = self.scheme.audit_keys.blinds(identifiers)
+        found = self.store.by_subject(blinds, follows_links=follows_links)
+        return found, frozenset(map(self.store.token, blinds))
 
     def between(self, period: Period) -> Iterable[Disclosure]:
         """Give all that was decided in a period, in order of time."""

@@ -25,7 +25,7 @@ from agreements.signatures import Signatory
 from agreements.words import day, duration, moment, title_of
 from broker.audit.evidence_pack import Pack
 from broker.audit.forms import on_paper
-from broker.audit.terms import items_line, party_line, role_of
+from broker.audit.terms import party_line, role_of
 
 
 def write(pack: Pack) -> Paper:
@@ -190,23 +190,23 @@ def _sample(pack: Pack) -> Iterator[Block]:
     yield Paragraph(
         said(
             "Drawn by the log's root: whoever has the log draws the same. Ask the partner to show "
-            "each in its own system, who saw it, and what came of it."
+            "each in its own system, who saw it, and what came of it. The items are in sample.csv."
         )
     )
     yield Table(
         f"{len(pack.sample)} disclosures",
-        ("Event and entry", "Time", "From and to", "Items", "Found at the partner"),
+        ("Event and entry", "Time", "From and to", "Flow", "Found at the partner"),
         tuple(
             (
                 together(code(one.event_id), said(f"\nentry {one.index}")),
                 said(moment(one.decided_at.replace(microsecond=0))),
-                said(f"{one.publisher}\nto {one.recipient}"),
-                items_line(one.items),
+                said(f"{pack.terms.name(one.publisher)}\nto {pack.terms.name(one.recipient)}"),
+                together(code(one.flow), said(f"\n{len(one.items)} items")),
                 (),
             )
             for one in pack.sample
         ),
-        (0.24, 0.14, 0.22, 0.22, 0.18),
+        (0.24, 0.14, 0.24, 0.14, 0.24),
         is_to_fill_in=True,
     )
 

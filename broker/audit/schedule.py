@@ -6,13 +6,13 @@ by name, since nobody here has the values: whoever answers asks those who hold t
 draft that an officer decides on (`broker.audit.cautions`), by a day (`broker.audit.clocks`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from agreements.paper.tree import Paper
-from broker.audit.cautions import Caution, Cautions, cautions
+from broker.audit.cautions import LINKED, Caution, Cautions, cautions
 from broker.audit.clocks import AnswerBy
 from broker.audit.disclosures import Disclosure
 from broker.audit.forms import Asked
@@ -131,15 +131,20 @@ class Schedule:
         )  # fmt: skip
 
 
-def schedule(
+def schedule(  # noqa: PLR0913  each is what the schedule is made of
     disclosures: Iterable[Disclosure],
     terms: Terms,
     *,
     asked: Asked,
     clock: AnswerBy,
     found_by: Iterable[str],
+    given: Collection[bytes] | None = None,
 ) -> Schedule:
-    """Return the schedule of all that was decided about one person, in order of time."""
+    """Return the schedule of all that was decided about one person, in order of time.
+
+    ``given`` are the blinded identifiers (or what the store has in their place) that were
+    asked for: what has none of them was found by another one, and is marked.
+    """
     ordered = sorted(disclosures, key=lambda one: (one.decided_at, one.index, one.recipient))
     return Schedule(
         asked=asked,
@@ -147,13 +152,18 @@ def schedule(
         today=asked.at.date(),
         found_by=tuple(dict.fromkeys(found_by)),
         shared=tuple(
-            Shared(one, terms.purpose(one), cautions(one, terms))
+            Shared(one, terms.purpose(one), _cautions(one, terms, given))
             for one in ordered
             if one.is_shared
         ),
         refused=tuple(one for one in ordered if not one.is_shared),
         terms=terms,
     )
+
+
+def _cautions(one: Disclosure, terms: Terms, given: Collection[bytes] | None) -> Cautions:
+    is_linked = given is not None and not any(subject in given for subject in one.subjects)
+    return ({LINKED: ()} if is_linked else {}) | cautions(one, terms)
 
 
 def _common_json(one: Disclosure) -> dict[str, Any]:

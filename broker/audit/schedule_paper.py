@@ -73,7 +73,8 @@ def _beginning(schedule: Schedule) -> Iterator[Block]:
                 "It lists from the log of decisions what this service has shared about one "
                 "person: to whom, when, why and under which agreement. Items are told by name; "
                 "what they said is with the organisations that hold them. Nothing was left out: "
-                "what the person may be told is for you to decide, below."
+                "what the person may be told is for you to decide, below. Decisions whose record "
+                "was shredded when its time was over are not found any more."
             ),
         )
     )
@@ -160,7 +161,8 @@ def _to_decide(schedule: Schedule) -> Iterator[Block]:
                 (
                     strong(caution.code),
                     said(caution.question),
-                    items_line(dict.fromkeys(p for one in rows for p in one.cautions[caution])),
+                    items_line(dict.fromkeys(p for one in rows for p in one.cautions[caution]))
+                    or said("the whole"),
                     said(_numbered([numbers[id(one)] for one in rows])),
                     link(caution.rule, caution.source),
                 )
@@ -205,11 +207,10 @@ def _disclosures(schedule: Schedule, flows: dict[_Under, Disclosure]) -> Iterato
         ("No. and time", "From and to", "Items", "Not as they are", "Flow", "Look at"),
         tuple(
             (
-                said(f"{number}.\n{_time(one.disclosure)}"),
-                together(
-                    party_line(schedule.terms, one.disclosure.publisher),
-                    said("\nto "),
-                    party_line(schedule.terms, one.disclosure.recipient),
+                said(f"{number}.\n{_time(one.disclosure)}\nentry {one.disclosure.index}"),
+                said(
+                    f"{schedule.terms.name(one.disclosure.publisher)}\n"
+                    f"to {schedule.terms.name(one.disclosure.recipient)}"
                 ),
                 items_line(one.disclosure.items),
                 _changed(one.disclosure),
@@ -286,6 +287,7 @@ def _holders(schedule: Schedule) -> Iterator[Block]:
             pairs.setdefault((party, one.agreement), (schedule.terms.title(one), agreement))
     if pairs:
         yield Heading(2, "Who holds the data, and whom to ask")
+    shown = ""
     for (party, _), (title, agreement) in sorted(pairs.items(), key=lambda pair: pair[0]):
         role = role_of(agreement, party)
         rows = list(contact_rows(role)) if role is not None else []
@@ -297,7 +299,9 @@ def _holders(schedule: Schedule) -> Iterator[Block]:
         if agreement is not None and agreement.rights.sar_lead == party:
             rows.append(("Subject access requests", said("It leads them for this agreement.")))
         rows.insert(0, ("Under", said(title)))
-        yield Heading(3, visible(schedule.terms.name(party)))
+        if party != shown:
+            yield Heading(3, visible(schedule.terms.name(party)))
+        shown = party
         yield Facts(tuple(rows))
 
 

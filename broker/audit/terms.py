@@ -124,8 +124,8 @@ def party_line(terms: Terms, party: str) -> Line:
 
 
 def items_line(paths: Iterable[str]) -> Line:
-    """Return items by name."""
-    return joined([code(path) for path in paths]) or said("none")
+    """Return items by name; an empty line where there are none."""
+    return joined([code(path) for path in paths])
 
 
 def categories(labels: Iterable[Sensitivity]) -> tuple[str, ...]:

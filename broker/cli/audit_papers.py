@@ -5,24 +5,19 @@ for machines.
 """
 
 import asyncio
-import shutil
 import sys
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from io import TextIOWrapper
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from broker.cli.audit import audit_app
+from broker.cli.handing_out import Answer, Made, hand_out
 from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
 
 if TYPE_CHECKING:
     from broker.audit.desk import Desk
-    from broker.audit.forms import Document
 
 Form = Annotated[
     Literal["html", "pdf", "csv", "json"],
@@ -45,27 +40,9 @@ Identifiers = Annotated[
     typer.Option(
         "--identifier",
         metavar="TYPE:VALUE",
-        help="Of the person; several of one person together. Never kept or shown.",
+        help="Of the person; several of one person together. With - from standard input.",
     ),
 ]
-_IN_MEMORY_BYTES: Final = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    """What every command takes: which scheme, who asks and why, and the form of the answer."""
-
-    folder: Path
-    by: str | None
-    reason: str
-    form: Literal["html", "pdf", "csv", "json"]
-    out: Path | None
-    as_json: bool
-
-
-_Made = tuple["Document", Callable[[], int]]
-"""A paper, and what tells how many results are in it once it was written."""
-_Make = Callable[["Desk"], Coroutine[Any, Any, _Made]]
 
 
 def register(_: typer.Typer) -> None:
@@ -93,6 +70,10 @@ def sar(
     extended: Annotated[
         bool, typer.Option("--extended", help="Two months more were taken, and told.")
     ] = False,
+    only_given: Annotated[
+        bool,
+        typer.Option("--only-given", help="Do not follow other identifiers of the same records."),
+    ] = False,
     form: Form = "html",
     out: Out = None,
     by: By = None,
@@ -100,11 +81,11 @@ def sar(
     as_json: Json = False,
 ) -> None:
     """Write the disclosure schedule for a subject access request, with its clock."""
+    from broker.audit.asking import identifiers_from
     from broker.audit.clocks import answer_by
-    from broker.audit.keys import Identifier
     from broker.audit.schedule import schedule
 
-    identifiers = [Identifier.read(told) for told in identifier]
+    identifiers = identifiers_from(identifier, sys.stdin)
     kinds = list(dict.fromkeys(one.kind for one in identifiers))
     clock = answer_by(
         _day("--received", received),
@@ -113,13 +94,15 @@ def sar(
         is_extended=extended,
     )
 
-    async def make(desk: "Desk") -> _Made:
-        found = desk.about(identifiers)
-        made = schedule(found, desk.terms, asked=desk.asked, clock=clock, found_by=kinds)
+    async def make(desk: "Desk") -> Made:
+        found, given = desk.about(identifiers, follows_links=not only_given)
+        made = schedule(
+            found, desk.terms, asked=desk.asked, clock=clock, found_by=kinds, given=given
+        )
         return made, lambda: len(found)
 
-    _hand_out(
-        make, f"audit sar by {', '.join(kinds)}", _Asking(folder, by, reason, form, out, as_json)
+    hand_out(
+        make, f"audit sar by {', '.join(kinds)}", Answer(folder, by, reason, form, out, as_json)
     )
 
 
@@ -143,7 +126,7 @@ def ropa(
 
     period = Period.of(since, until)
 
-    async def make(desk: "Desk") -> _Made:
+    async def make(desk: "Desk") -> Made:
         names = [one if one == BROKER else desk.party(one) for one in party or ()]
         traffic = counted(desk.between(period))
         made = records_of_processing(
@@ -157,7 +140,7 @@ def ropa(
         return made, lambda: sum(tally.shared for tally in traffic.values())
 
     about = f"audit ropa of {', '.join(party or ['all'])}, {_told(since, until)}"
-    _hand_out(make, about, _Asking(folder, by, reason, form, out, as_json))
+    hand_out(make, about, Answer(folder, by, reason, form, out, as_json))
 
 
 @audit_app.command("breach")
@@ -191,7 +174,7 @@ def breach(
     scope = Scope(recipient, period, agreement, flow)
     aware_at = Period.of(aware, "").since if aware else None
 
-    async def make(desk: "Desk") -> _Made:
+    async def make(desk: "Desk") -> Made:
         desk.party(recipient)
         if flow is not None:
             desk.flow_to(recipient, flow)
@@ -208,7 +191,7 @@ def breach(
         return made, lambda: made.records
 
     about = f"audit breach at {recipient}, flow {flow or 'any'}, {_told(since, until)}"
-    _hand_out(make, about, _Asking(folder, by, reason, form, out, as_json))
+    hand_out(make, about, Answer(folder, by, reason, form, out, as_json))
 
 
 @audit_app.command("log")
@@ -229,7 +212,7 @@ def access_log(
 
     period = Period.of(since, until)
 
-    async def make(desk: "Desk") -> _Made:
+    async def make(desk: "Desk") -> Made:
         acts = await desk.acts(period)
         made = access_log(
             desk.between(period),
@@ -242,43 +225,47 @@ def access_log(
         return made, lambda: made.results
 
     about = f"audit log of {party}, {_told(since, until)}"
-    _hand_out(make, about, _Asking(folder, by, reason, form, out, as_json))
+    hand_out(make, about, Answer(folder, by, reason, form, out, as_json))
 
 
-def _hand_out(make: _Make, about: str, asking: _Asking) -> None:
-    """Make a paper, put on record that it was asked for, and only then let it out."""
+@audit_app.command("pack")
+def pack(
+    partner: Annotated[str, typer.Option(help="The organisation that is audited.")],
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder for the pack.")],
+    reason: Reason,
+    since: Since = "",
+    until: Until = "",
+    sample: Annotated[
+        int, typer.Option(min=0, max=1000, help="Disclosures to follow up at the partner.")
+    ] = 25,
+    by: By = None,
+    folder: Dir = HERE,
+    as_json: Json = False,
+) -> None:
+    """Write an evidence pack about a partner: agreements, traffic, a sample with proofs."""
     from broker.acts import officer
     from broker.audit.desk import desk
-    from broker.audit.forms import rendered
+    from broker.audit.pack_folder import draw_up
+    from broker.periods import Period
     from broker.scheme import SchemeFolder
 
-    if asking.out is None and asking.form == "pdf" and not asking.as_json:
-        raise typer.BadParameter("a PDF needs a file: add --out FILE")
-    form = "json" if asking.as_json and asking.out is None else asking.form
-    scheme = SchemeFolder(settings_of(asking.folder))
+    period = Period.of(since, until)
+    scheme = SchemeFolder(settings_of(folder))
     at = datetime.now(UTC)
-    with SpooledTemporaryFile(_IN_MEMORY_BYTES) as paper:
 
-        async def work() -> int:
-            by = asking.by or officer()
-            async with desk(scheme, by=by, reason=asking.reason, at=at) as opened:
-                document, count = await make(opened)
-                for piece in rendered(document, form):
-                    paper.write(piece)
-                await opened.record(about, count())
-                return count()
+    async def work() -> dict[str, Any]:
+        async with desk(scheme, by=by or officer(), reason=reason, at=at) as opened:
+            made = await draw_up(opened, opened.party(partner), period, to, sample=sample)
+            return {"out": str(to), "disclosures": made.shared, "sample": len(made.sample)}
 
-        results = asyncio.run(work())
-        paper.seek(0)
-        if asking.out is None:
-            shutil.copyfileobj(TextIOWrapper(paper, "utf-8", newline=""), sys.stdout)
-            return
-        with asking.out.open("wb") as file:
-            shutil.copyfileobj(paper, file)
-    if asking.as_json:
-        print_json({"out": str(asking.out), "format": form, "results": results})
+    found = asyncio.run(work())
+    if as_json:
+        print_json(found)
     else:
-        typer.echo(f"{asking.out}: {results} results; that you asked is on record.")
+        typer.echo(
+            f"{to}: {found['disclosures']} disclosures, {found['sample']} of them to follow up;"
+            " that you asked is on record."
+        )
 
 
 def _told(since: str, until: str) -> str:

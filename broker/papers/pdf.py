@@ -8,6 +8,7 @@ import io
 import re
 from functools import cache, partial
 from html import escape
+from itertools import zip_longest
 from typing import Any, Final
 
 from reportlab.lib.colors import HexColor
@@ -162,7 +163,11 @@ class _Writer:
 
     def flowables(self, paper: tree.Paper) -> list[Flowable]:
         found: list[Flowable] = [self._heading(tree.Heading(1, paper.title))]
-        for block in paper.blocks:
+        for block, after in zip_longest(paper.blocks, paper.blocks[1:]):
+            if isinstance(block, tree.Heading):
+                # A table's caption takes room of its own before the first of its rows.
+                room = _ROOM_BELOW * (1.5 if isinstance(after, tree.Heading | tree.Table) else 1)
+                found.append(CondPageBreak(room))
             found += self._block(block)
         return found
 
@@ -172,7 +177,7 @@ class _Writer:
 
     def _block(self, block: tree.Block) -> list[Flowable]:
         if isinstance(block, tree.Heading):
-            return [CondPageBreak(_ROOM_BELOW), self._heading(block)]
+            return [self._heading(block)]
         if isinstance(block, tree.Paragraph):
             return [Paragraph(self._line(block.line), _PARAGRAPH)]
         if isinstance(block, tree.Bullets):
