@@ -67,7 +67,7 @@ def disagreement(event: OpenedEvent, candidate: Candidate, told: Told, *, at: in
     """
     failure = first_failure(event, candidate, at)
     if failure is None:
-        return _against_the_flow(candidate, event.type, told)
+        return _against_the_flow(candidate, event.type, told)  # mostly as it was before
     expected = (_outcome(failure), str(failure.reason), failure.detail)
     found = (told.outcome, told.reason, told.detail)
     if expected == found and not told.withheld and told.gives_nothing:
@@ -101,6 +101,7 @@ def _outcome(failure: Failure) -> str:
     return "review" if failure.is_review else "deny"
 
 
+@lru_cache(maxsize=4096)
 def _against_the_flow(candidate: Candidate, event_type: EventType, told: Told) -> str | None:
     """Return what of a decision by values the agreement does not bear out."""
     if told.reason == Refusal.CONDITION_NOT_MET:

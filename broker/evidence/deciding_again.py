@@ -26,6 +26,7 @@ from broker.opening import EVENTS
 from broker.recording import Clause, LegalBasis
 from schemas.batch_proofs import BatchProof
 from schemas.catalogue import Catalogue
+from schemas.control import Party
 from schemas.errors import RejectedInput
 from schemas.keys import BadSignature, VerifyingKey
 
@@ -35,6 +36,7 @@ Document = tuple[int, bytes, bytes]
 _NOBODY: Final = Clause("", "", 0, b"", "", "", LegalBasis("", (), ()), LegalBasis("", (), ()))
 _MILLISECOND_US: Final = 1000
 _KEPT_ROOTS: Final = 4096
+_KEPT_CLAUSES: Final = 4096
 
 Found = tuple[str, str]
 """A problem's code and its message."""
@@ -86,6 +88,53 @@ class RulesThen:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """A party's keys by thumbprint, and the one to seal to; worked out once for a revision."""
+
+    party: Party
+    verifying: Mapping[str, VerifyingKey]
+    sealing: str | None
+
+
+class _Clauses:
+    """Holds what a record says of a candidate against its clause and its recipient."""
+
+    def __init__(self) -> None:
+        self._clauses: dict[Candidate, Clause] = {}
+        self._keys: dict[str, _Keys] = {}
+
+    def keys_of(self, party: Party) -> _Keys:
+        """Return the keys that a revision of a party's document names."""
+        found = self._keys.get(party.id)
+        if found is None or found.party is not party:
+            sealing = party.sealing_public_keys()
+            verifying = {key.kid: key for key in party.verifying_keys()}
+            found = _Keys(party, verifying, sealing[0].kid if sealing else None)
+            self._keys[party.id] = found
+        return found
+
+    def differences(
+        self, candidate: Candidate, one: Mapping[str, Any], rules: Rules
+    ) -> Iterator[str]:
+        """Step 3."""
+        clause = self._clauses.get(candidate)
+        if clause is None:
+            if len(self._clauses) >= _KEPT_CLAUSES:
+                self._clauses.clear()
+            clause = self._clauses[candidate] = clause_of(candidate)
+        if one["purpose"] != clause.purpose:
+            yield "another purpose than the flow's"
+        for side, basis in (("provider", clause.provider), ("receiver", clause.receiver)):
+            if _basis(one[side]) != basis:
+                yield f"another legal basis of the {side} than the flow's"
+        if one["outcome"] != "permit":
+            if one["key"] or one["sealed"]:
+                yield "nothing is shared, and the record names what was sealed"
+        elif one["key"] != self.keys_of(rules.parties[candidate.recipient]).sealing:
+            yield "sealed to another key than the recipient's of then"
+
+
 class DecidingAgain:
     """Decides records again, a few thousand together in the order of what was known."""
 
@@ -94,6 +143,7 @@ class DecidingAgain:
     ) -> None:
         self._rules_then = RulesThen(documents, catalogue, scheme_key)
         self._catalogue = catalogue
+        self._clauses = _Clauses()
         self._signed: dict[bytes, None] = {}
         self._decided: dict[tuple[str, int], int] = {}
         self._settled: set[tuple[str, int, int]] = set()
@@ -160,8 +210,8 @@ class DecidingAgain:
         publisher, kid = decision["publisher"], decision["signingKey"]
         party = rules.parties.get(publisher)
         is_publisher = party is not None and "publisher" in party.roles
-        keys = party.verifying_keys() if party is not None and is_publisher else ()
-        key = next((key for key in keys if key.kid == kid), None)
+        keys = self._clauses.keys_of(party).verifying if party is not None and is_publisher else {}
+        key = keys.get(kid)
         if key is None or proof.kid != kid:
             yield "unsigned-event", f"{publisher} had no such key to sign with when it was decided"
             return
@@ -188,7 +238,37 @@ class DecidingAgain:
         if len(candidates) != len(told):
             yield f"the rules name {len(candidates)} candidates, and the record {len(told)}"
         for candidate, one in zip(candidates, told, strict=False):
-            yield from _against(candidate, one, rules, event, at)
+            yield from self._against(candidate, one, rules, event, at)
+
+    def _against(
+        self,
+        candidate: Candidate,
+        one: Mapping[str, Any],
+        rules: Rules,
+        event: OpenedEvent,
+        at: int,
+    ) -> Iterator[str]:
+        who = f"for {candidate.recipient} under {candidate.agreement_id}"
+        if _names(candidate) != _named(one):
+            if one["outcome"] == "permit":
+                yield (
+                    f"permits under version {one['version']} of {one['agreement']} with the hash"
+                    f" {one['hash'].hex()[:16]}…, which both had not signed by then; the text {who}"
+                    f" is version {candidate.version}, {candidate.sha256[:16]}…"
+                )
+            else:
+                yield f"{who}: the record names another recipient, flow or text"
+            return
+        for problem in self._clauses.differences(candidate, one, rules):
+            yield f"{who}: {problem}"
+        told = Told.of(one)
+        differs = disagreement(event, candidate, told, at=at)
+        if differs is not None:
+            # The record's time of the event is cut to a millisecond, the engine's was not.
+            later = replace(event, occurred_at_us=event.occurred_at_us + _MILLISECOND_US - 1)
+            differs = disagreement(later, candidate, told, at=at) and differs
+        if differs is not None:
+            yield f"{who}: {differs}"
 
     def _settlement(
         self, decision: Mapping[str, Any], rules: Rules, event: OpenedEvent, at: int
@@ -210,7 +290,7 @@ class DecidingAgain:
         if candidate is None:
             yield f"settles under a text of {one['agreement']} that does not run for the two"
             return
-        yield from _against_clause(candidate, one, rules)
+        yield from self._clauses.differences(candidate, one, rules)
         suspended = rules.suspensions().get(decision["settles"]["suspension"])
         found = Told.of(one)
         if not _may_settle(
@@ -218,49 +298,6 @@ class DecidingAgain:
         ):
             words = in_words(found.outcome, found.reason, found.detail)
             yield f"the suspension cannot have ended so: the record says {words}"
-
-
-def _against(
-    candidate: Candidate, one: Mapping[str, Any], rules: Rules, event: OpenedEvent, at: int
-) -> Iterator[str]:
-    who = f"for {candidate.recipient} under {candidate.agreement_id}"
-    if _names(candidate) != _named(one):
-        if one["outcome"] == "permit":
-            yield (
-                f"permits under version {one['version']} of {one['agreement']} with the hash"
-                f" {one['hash'].hex()[:16]}…, which both had not signed by then; the text {who}"
-                f" is version {candidate.version}, {candidate.sha256[:16]}…"
-            )
-        else:
-            yield f"{who}: the record names another recipient, flow or text"
-        return
-    for problem in _against_clause(candidate, one, rules):
-        yield f"{who}: {problem}"
-    told = Told.of(one)
-    differs = disagreement(event, candidate, told, at=at)
-    if differs is not None:
-        # The record's time of the event is cut to a millisecond, the engine's was not.
-        later = replace(event, occurred_at_us=event.occurred_at_us + _MILLISECOND_US - 1)
-        differs = disagreement(later, candidate, told, at=at) and differs
-    if differs is not None:
-        yield f"{who}: {differs}"
-
-
-def _against_clause(candidate: Candidate, one: Mapping[str, Any], rules: Rules) -> Iterator[str]:
-    """Step 3."""
-    clause = clause_of(candidate)
-    if one["purpose"] != clause.purpose:
-        yield "another purpose than the flow's"
-    for side in ("provider", "receiver"):
-        if _basis(one[side]) != getattr(clause, side):
-            yield f"another legal basis of the {side} than the flow's"
-    if one["outcome"] != "permit":
-        if one["key"] or one["sealed"]:
-            yield "nothing is shared, and the record names what was sealed"
-        return
-    keys = rules.parties[candidate.recipient].sealing_public_keys()
-    if not keys or one["key"] != keys[0].kid:
-        yield "sealed to another key than the recipient's of then"
 
 
 def _no_candidate(told: Sequence[Mapping[str, Any]]) -> Iterator[str]:

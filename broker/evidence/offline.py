@@ -112,8 +112,7 @@ class _ExportCheck:
         }  # fmt: skip
         self._digests: set[bytes] = set()
         self._again: DecidingAgain | None = None
-        self._events = _Lines(path / files.EVENTS)
-        self._deliveries = _Lines(path / files.DELIVERIES)
+        self._whole: set[str] = set()
         self._waiting: list[Unchecked] = []
         self._newest_us = 0
         self._shredded_until_us = 0
@@ -121,6 +120,7 @@ class _ExportCheck:
     def run(self, witnesses: tuple[NoteKey, ...], progress: Progress | None) -> None:
         """Take every step. Raises `Enough`."""
         self._look_at_files()
+        self._events, self._deliveries = map(self._lines, (files.EVENTS, files.DELIVERIES))
         self._look_at_control()
         self._check.run(witnesses, progress)
         if self._manifest is not None and self._manifest.size != self.result.records:
@@ -147,6 +147,11 @@ class _ExportCheck:
                 self._find("missing-file", f"{name} is not there")
             elif found != digest:
                 self._find("altered-file", f"{name} is not what was exported")
+            else:
+                self._whole.add(name)
+
+    def _lines(self, name: str) -> "_Lines":
+        return _Lines(self._path / name, is_whole=name in self._whole)
 
     def _look_at_control(self) -> None:
         key = self._scheme_key()
@@ -188,7 +193,7 @@ class _ExportCheck:
     def _documents(self) -> tuple[list[Document], Chain]:
         documents: list[Document] = []
         chain, last = Chain(), -1
-        for number, line in enumerate(_Lines(self._path / files.CONTROL), 1):
+        for number, line in enumerate(self._lines(files.CONTROL), 1):
             place = f"line {number} of {files.CONTROL}"
             try:
                 if line is None:
@@ -342,8 +347,8 @@ class _Lines:
     costs its own record, and not all that follow.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._lines = files.lines_of(path) if path.exists() else iter(())
+    def __init__(self, path: Path, *, is_whole: bool) -> None:
+        self._lines = files.lines_of(path, is_whole=is_whole) if path.exists() else iter(())
         self._ahead: list[dict[str, Any] | None] = []
         self._passed: list[dict[str, Any] | None] = []
 
