@@ -225,7 +225,20 @@ def update(folder: Dir = HERE, as_json: Json = False) -> None:
 
 @evidence_app.command("rebuild")
 def rebuild_log(
-    by: By = None, reason: Reason = "", folder: Dir = HERE, as_json: Json = False
+    by: By = None,
+    reason: Reason = "",
+    copy: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="A copy of the log, for what the stream no longer has; default: the old log.",
+        ),
+    ] = None,
+    folder: Dir = HERE,
+    as_json: Json = False,
 ) -> None:
     """Make a lost or damaged log again from the streams; it comes out byte for byte the same.
 
@@ -249,6 +262,7 @@ def rebuild_log(
                     scheme.log_keys,
                     streams,
                     origin=scheme.log_origin,
+                    copy=copy,
                     progress=lambda size: bar.update(task, completed=size),
                 )
                 done = replace(act, at=datetime.now(UTC), results=rebuilt.size)

@@ -208,11 +208,20 @@ def _blinds(folder: Any, told: list[str]) -> frozenset[bytes]:
 async def _add(folder: Any, scope: "Scope", *, by: str | None, reason: str) -> dict[str, Any]:
     from broker.acts import officer
     from broker.evidence.disposal import retention_locked
-    from broker.evidence.holds import add_hold
+    from broker.evidence.holds import BadHold, add_hold
     from broker.scheme import SchemeFolder
 
     scheme = SchemeFolder(settings_of(folder))
     async with scheme.streams() as streams, retention_locked(scheme.path):
+        control = scheme.control(is_routing=False)
+        await control.load(streams)
+        versions = [one.agreement for one in control.versions() if one.agreement is not None]
+        for what, told, known in (
+            ("agreement", scope.agreement, {one.id for one in versions}),
+            ("party", scope.party, control.snapshot().rules.parties),
+        ):
+            if told and told not in known:
+                raise BadHold(f"there is no {what} {told} in the scheme, so it would hold nothing")
         hold = await add_hold(
             streams,
             scope,

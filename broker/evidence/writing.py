@@ -16,8 +16,8 @@ from itertools import count, islice
 from pathlib import Path
 from typing import IO, ClassVar, Final
 
+from broker.evidence import disk
 from broker.evidence.disk import replacing
-from broker.evidence.disk import sync as _sync
 from broker.evidence.entries import Kept, commitment, salt_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import (
@@ -231,11 +231,11 @@ class LogWriter:
 
     def _sync(self) -> None:
         for path in self._dirty:
-            _sync(path)
+            disk.sync(path)
         # A new file is only there when the folders that lead to it are.
         for folder in {folder for path in self._dirty for folder in path.parents}:
             if folder.is_relative_to(self.files.path):
-                _sync(folder)
+                disk.sync(folder)
         self._dirty.clear()
 
     def _remember(self, note: Note) -> None:
@@ -245,7 +245,7 @@ class LogWriter:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        _sync(self.files.path)
+        disk.sync(self.files.path)
 
     def _show_cosignatures(self) -> None:
         """Put what witnesses have said of the last checkpoint on it, if that is news."""

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from services.tlog_client import read_log
 
-from broker.evidence import writing as writing_module
+from broker.evidence import disk
 from broker.evidence.entries import Kept
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed
@@ -158,7 +158,7 @@ def test_a_log_goes_on_after_power_was_lost_anywhere(
 def _losing_power(chance: random.Random, *, is_signing: bool) -> Iterator[None]:
     """Let the machine stop at one of the next synchronisations, or at none."""
     left = [chance.randint(0, 12) if is_signing else 10**6]
-    real = writing_module._sync
+    real = disk.sync
 
     def sync(path: Path) -> None:
         left[0] -= 1
@@ -166,11 +166,11 @@ def _losing_power(chance: random.Random, *, is_signing: bool) -> Iterator[None]:
             raise _PowerLost
         real(path)
 
-    writing_module._sync = sync
+    disk.sync = sync
     try:
         yield
     finally:
-        writing_module._sync = real
+        disk.sync = real
 
 
 def test_only_one_process_writes(tmp_path: Path) -> None:
