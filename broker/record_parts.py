@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 import fastavro
 
+from agreements.candidates import to_us
 from broker.recording import FINGERPRINT, SCHEMA_TEXT, read_decision
 from schemas.errors import EvidenceError
 from schemas.framing import frame
@@ -33,12 +34,19 @@ class Part(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """A decision record: what stands before the candidates, these, and what was settled.
+    """A decision record. Times are milliseconds; each candidate has the digest of its seal."""
 
-    Times are milliseconds. Each candidate is given with the digest of its seal.
-    """
-
-    head: Mapping[str, Any]
+    event_type: str
+    publisher: str
+    topic: str
+    partition: int
+    offset: int
+    rules: int
+    decided_ms: int
+    occurred_ms: int
+    published_ms: int
+    event_id: bytes
+    subjects: tuple[bytes, ...]
     candidates: tuple[tuple[Part, bytes], ...]
     settles: str | None
 
@@ -47,6 +55,7 @@ class PartsReader:
     """Reads one decision record after the other."""
 
     def __init__(self) -> None:
+        self._head = Part(b"no record begins like this", {})
         self._known: dict[tuple[str, str, int], list[Part]] = {}
 
     def read(self, value: bytes) -> Parts:
@@ -65,27 +74,60 @@ class PartsReader:
             ) from None
 
     def _read(self, value: bytes) -> Parts:
-        buffer = io.BytesIO(value)
-        buffer.seek(len(_FRAME))
-        head: Any = fastavro.schemaless_reader(buffer, _HEAD, None)
-        at = buffer.tell()
+        head = self._head
+        if not value.startswith(head.body):  # as all records of one batch do
+            head = self._head = _head_of(value)
+        offset, at = _long(value, len(head.body))
+        length, at = _long(value, at)
+        event_id, at = value[at : at + length], at + length
+        occurred_ms, at = _long(value, at)
+        published_ms, at = _long(value, at)
+        _, at = _long(value, at)  # received
+        at += _DIGEST_BYTES
+        if value[at] >= _LONGER:
+            return _slowly(value)  # dozens of subjects
+        number, at = value[at] >> 1, at + 1
+        end = at + number * _DIGEST_BYTES
+        subjects = tuple([value[n : n + _DIGEST_BYTES] for n in range(at, end, _DIGEST_BYTES)])
+        at = end + (1 if number else 0)
         if value[at] >= _LONGER:
             return _slowly(value)  # dozens of candidates
+        says = head.says
+        candidates, at = self._candidates(value, at, says["publisher"], says["eventType"])
+        if value[at] != _NULL:
+            return _slowly(value)
+        if at + 1 != len(value):
+            raise ValueError("expected nothing after a decision record")
+        return Parts(
+            says["eventType"],
+            says["publisher"],
+            says["topic"],
+            says["partition"],
+            offset,
+            says["rules"],
+            says["decidedAt"],
+            occurred_ms,
+            published_ms,
+            event_id,
+            subjects,
+            candidates,
+            None,
+        )
+
+    def _candidates(
+        self, value: bytes, at: int, publisher: str, event_type: str
+    ) -> tuple[tuple[tuple[Part, bytes], ...], int]:
+        """Return the candidates, whose number stands at ``at``, and where they end."""
         number, at = value[at] >> 1, at + 1
         candidates = []
         for place in range(number):
-            known = self._known.setdefault((head["publisher"], head["eventType"], place), [])
+            known = self._known.setdefault((publisher, event_type, place), [])
             part = _known_part(known, value, at) or _next_part(known, value, at)
             at += len(part.body)
             end = at + 1 + (value[at] >> 1)
             candidates.append((part, value[at + 1 : end]))  # of 0 or 32 bytes
             at = end
-        at += 1 if number else 0  # the block of none that ends the array
-        if value[at] != _NULL:
-            return _slowly(value)
-        if at + 1 != len(value):
-            raise ValueError("expected nothing after a decision record")
-        return Parts(head, tuple(candidates), None)
+        return tuple(candidates), at + (1 if number else 0)  # the block of none that ends the array
 
 
 def read_candidate(body: bytes) -> dict[str, Any]:
@@ -112,16 +154,43 @@ def _next_part(known: list[Part], value: bytes, at: int) -> Part:
     return part
 
 
+def _head_of(value: bytes) -> Part:
+    buffer = io.BytesIO(value)
+    buffer.seek(len(_FRAME))
+    says: Any = fastavro.schemaless_reader(buffer, _HEAD, None)
+    return Part(value[: buffer.tell()], says)
+
+
+def _long(value: bytes, at: int) -> tuple[int, int]:
+    """Return the Avro long at a place, and where it ends."""
+    byte, at = value[at], at + 1
+    number, shift = byte & 0x7F, 7
+    while byte >= _LONGER:
+        byte, at = value[at], at + 1
+        number |= (byte & 0x7F) << shift
+        shift += 7
+    return (number >> 1) ^ -(number & 1), at
+
+
 def _slowly(value: bytes) -> Parts:
     """Read a record that settles, has many candidates, or is of a former schema."""
     record = read_decision(value)
-    head = {
-        name: round(told.timestamp() * 1000) if name in _TIMES else told
-        for name, told in record.items()
-    }
-    candidates = tuple((_written(one), bytes(one["sealed"])) for one in record["candidates"])
     settles = record.get("settles")
-    return Parts(head, candidates, None if settles is None else settles["suspension"])
+    return Parts(
+        record["eventType"],
+        record["publisher"],
+        record["topic"],
+        record["partition"],
+        record["offset"],
+        record["rules"],
+        to_us(record["decidedAt"]) // 1000,
+        to_us(record["occurredAt"]) // 1000,
+        to_us(record["publishedAt"]) // 1000,
+        record["eventId"].encode(),
+        tuple(record["subjects"]),
+        tuple((_written(one), bytes(one["sealed"])) for one in record["candidates"]),
+        None if settles is None else settles["suspension"],
+    )
 
 
 def _written(candidate: dict[str, Any]) -> Part:
@@ -138,22 +207,28 @@ def _plain(schema: Any) -> Any:
 
 
 def _parts() -> tuple[Any, Any]:
-    """Return the schema of what stands before the candidates, and of a candidate's part."""
+    """Return the schema of what the records of a batch begin with, and of a candidate's part."""
     whole = _plain(json.loads(SCHEMA_TEXT))
     names = [part["name"] for part in whole["fields"]]
     at = names.index("candidates")
     candidate = whole["fields"][at]["type"]["items"]
-    if candidate["fields"][-1]["name"] != "sealed" or names[at + 1 :] != ["settles"]:
+    is_known = names[at - 7 :] == _READ_HERE and candidate["fields"][-1]["name"] == "sealed"
+    if not is_known:
         raise AssertionError("the schema of decisions has changed: so must this reader")
     return (
-        fastavro.parse_schema(whole | {"fields": whole["fields"][:at]}),
+        fastavro.parse_schema(whole | {"fields": whole["fields"][: at - 7]}),
         fastavro.parse_schema(candidate | {"fields": candidate["fields"][:-1]}),
     )
 
 
+_READ_HERE: Final = [
+    "offset", "eventId", "occurredAt", "publishedAt", "receivedAt", "digest", "subjects",
+    "candidates", "settles",
+]  # fmt: skip
+"""The fields after those that a batch shares, which are read byte by byte."""
 _FRAME: Final = frame(FINGERPRINT, b"")
 _HEAD, _CANDIDATE = _parts()
-_TIMES: Final = frozenset({"decidedAt", "occurredAt", "publishedAt", "receivedAt"})
+_DIGEST_BYTES: Final = 32
 _LONGER: Final = 0x80
 """A number of one byte is below it."""
 _NULL: Final = 0

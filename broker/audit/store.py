@@ -85,20 +85,17 @@ class AuditStore:
 
     def row(self, entry: int, parts: Parts) -> Row:
         """Return what is kept of a record at an entry of the log."""
-        head, of = parts.head, self._tokens.of
-        event_id = head["eventId"].encode()
-        said = [(part.body, seal) for part, seal in parts.candidates]
-        names = {part.says["recipient"] for part, _ in parts.candidates}
+        of = self._tokens.of
         return Row(
             entry,
-            event_id,
-            _sender_body(head["publisher"], head["eventType"]),
-            head["decidedAt"],
-            head["occurredAt"],
-            said,
-            [_recipient_body(name) for name in names if name],
-            [of(subject)[:TOKEN_BYTES] for subject in head["subjects"]],
-            _event_token(event_id),
+            parts.event_id,
+            _sender_body(parts.publisher, parts.event_type),
+            parts.decided_ms,
+            parts.occurred_ms,
+            [(part.body, seal) for part, seal in parts.candidates],
+            {_recipient_body(part.says["recipient"]) for part, _ in parts.candidates},
+            [of(subject)[:TOKEN_BYTES] for subject in parts.subjects],
+            _event_token(parts.event_id),
             parts.settles,
         )
 

@@ -162,37 +162,42 @@ class AuditTables:
     def _insert(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
         numbers = self._numbers_of(connection, rows)
         pack = _SAID.pack
-        insert(
-            connection,
-            ENTRY,
-            [
+        entries: list[tuple[Any, ...]] = []
+        lookups: list[tuple[int, int, int]] = []
+        received: list[tuple[int, int]] = []
+        for row in rows:
+            entry = row.entry
+            said = b"".join([pack(numbers[part], len(seal)) + seal for part, seal in row.said])
+            entries.append(
                 (
-                    row.entry,
+                    entry,
                     row.event_id,
                     numbers[row.sender],
                     row.decided_ms,
                     row.occurred_ms,
-                    b"".join([pack(numbers[part], len(seal)) + seal for part, seal in row.said]),
+                    said,
                     b"".join(row.tokens),
                     row.settles,
                 )
-                for row in rows
-            ],
-        )
-        lookups = {
-            lookup for row in rows for lookup in _lookups(row.entry, (*row.tokens, row.event_token))
-        }
-        insert(connection, LOOKUP, sorted(lookups))
-        received = {(numbers[name], row.entry) for row in rows for name in row.recipients}
-        insert(connection, RECEIVED, sorted(received))
+            )
+            lookups += _lookups(entry, {*row.tokens, row.event_token})
+            received += [(numbers[name], entry) for name in row.recipients]
+        # In the order in which they lie: neighbours are written together.
+        lookups.sort()
+        received.sort()
+        insert(connection, ENTRY, entries)
+        insert(connection, LOOKUP, lookups)
+        insert(connection, RECEIVED, received)
 
     def _numbers_of(self, connection: sa.Connection, rows: Sequence[Row]) -> dict[bytes, int]:
         """Return the numbers of all phrases in rows; those that are new get one."""
         if len(self._numbers) > _MOST_CACHED:
             self._numbers.clear()
-        wanted = {part for row in rows for part, _ in row.said}
-        wanted.update(row.sender for row in rows)
-        wanted.update(name for row in rows for name in row.recipients)
+        wanted: set[bytes] = set()
+        for row in rows:
+            wanted.add(row.sender)
+            wanted.update(row.recipients)
+            wanted.update([part for part, _ in row.said])
         missing = {sha256(body).digest(): body for body in wanted if body not in self._numbers}
         for some in portions(missing, _AT_ONCE):
             known = connection.execute(
@@ -230,7 +235,7 @@ class AuditTables:
             last = connection.scalar(sa.select(POSITION.c.next_entry)) or 0
             segments = range((last >> SEGMENT_BITS) + 1)
             found: set[int] = set()
-            for some in portions(map(_short, tokens), _AT_ONCE):
+            for some in portions((_short(token)[0] for token in tokens), _AT_ONCE):
                 for few in portions(segments, _AT_ONCE):
                     found.update(
                         connection.scalars(
@@ -330,12 +335,10 @@ def _stored(row: sa.Row[Any]) -> Stored:
     )
 
 
-def _lookups(entry: int, tokens: Iterable[bytes]) -> Iterator[tuple[int, int, int]]:
+def _lookups(entry: int, tokens: Iterable[bytes]) -> list[tuple[int, int, int]]:
     segment = entry >> SEGMENT_BITS
-    for token in tokens:
-        yield segment, _short(token), entry
+    return [(segment, _short(token)[0], entry) for token in tokens]
 
 
-def _short(token: bytes) -> int:
-    """Return what a token is looked up by: 64 bits; the whole of it is compared afterwards."""
-    return int.from_bytes(token[:8], "big", signed=True)
+_short: Final = struct.Struct(f">q{TOKEN_BYTES - 8}x").unpack
+"""Returns what a token is looked up by: 64 bits; the whole of it is compared afterwards."""
