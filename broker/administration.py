@@ -38,9 +38,10 @@ from broker.storage import Transaction
 from broker.submitting import submit
 from connectors.streams import Streams, StreamsUnavailable
 from schemas.control import BROKER, Kind, Party, document_key, sign_document
+from schemas.counting import COUNTS
 from schemas.keys import SigningKey
 
-KEPT: Final = frozenset({CONTROL, DECISIONS, ACCEPTED, CHECKPOINTS, HELD})
+KEPT: Final = frozenset({CONTROL, DECISIONS, ACCEPTED, CHECKPOINTS, HELD, COUNTS})
 """Topics of which every record is kept for ever: evidence, what it rests on, and what waits
 for longer than a cluster may keep records by default."""
 
@@ -97,7 +98,7 @@ async def prepare_streams(scheme: SchemeFolder, streams: Streams) -> None:
     partitions = scheme.settings.partitions
     topics = (REVIEW, HELD, QUARANTINE, CHECKPOINTS, ACCEPTED)
     # What is told in one order has one partition: the rules, and the evidence.
-    one = dict.fromkeys((CONTROL, DECISIONS), 1)
+    one = dict.fromkeys((CONTROL, DECISIONS, COUNTS), 1)
     await streams.create_topics({**one, **dict.fromkeys(topics, partitions)}, kept=KEPT)
     await prepare_topic(streams)
     register = await open_register(scheme, streams, about=PARTIES)

@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from schemas.counting import Counted, Side, digest_of_statement, month_of, state
+from connectors.streams import Outgoing, Streams
+from schemas.counting import COUNTS, Counted, Side, digest_of_statement, month_of, state
 from schemas.keys import SigningKey
 
 _SCHEMA: Final = """
@@ -111,3 +112,33 @@ class Ledger:
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as database:
             yield database
+
+
+async def publish_statements(  # noqa: PLR0913  whose counts, and where they are told
+    ledger: Ledger,
+    streams: Streams,
+    key: SigningKey,
+    *,
+    scheme: str,
+    party: str,
+    at: datetime,
+) -> int:
+    """State every month of which more was counted than was stated; return how many were told.
+
+    ``scheme`` is the thumbprint of the scheme's key. What an earlier run has stated and not
+    told is told now.
+
+    Raises:
+        StreamsUnavailable: they are kept, and told by the next call.
+
+    """
+    for side in Side:
+        for month in ledger.to_state(side):
+            ledger.state(side, month, key, scheme=scheme, party=party, at=at)
+    if COUNTS not in await streams.topics():  # a scheme that is older than this
+        await streams.create_topics({COUNTS: 1}, kept=frozenset({COUNTS}))
+    told = {record.value async for record in streams.read(COUNTS)}
+    made = [token.encode() for side in Side for token in ledger.statements(side)]
+    untold = [token for token in made if token not in told]
+    await streams.append([Outgoing(COUNTS, party.encode(), token) for token in untold])
+    return len(untold)
