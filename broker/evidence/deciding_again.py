@@ -21,22 +21,20 @@ from agreements.checking import Refusal
 from agreements.opened import OpenedEvent
 from agreements.rules import Compiler, Rules
 from agreements.unseen import Told, disagreement, first_failure, in_words
-from broker.delivering import clause_of
+from broker.evidence.clauses import Clauses, clause_in, named_in, names_of
 from broker.opening import EVENTS
 from broker.recording import Clause, LegalBasis
 from schemas.batch_proofs import BatchProof
 from schemas.catalogue import Catalogue
-from schemas.control import Party
 from schemas.errors import RejectedInput
 from schemas.keys import BadSignature, VerifyingKey
 
-Document = tuple[int, bytes, bytes]
-"""Offset on `control`, key and value."""
+Document = tuple[int, bytes | None, bytes | None]
+"""Offset on `control`, key and value; what lacks one of them changes nothing."""
 
 _NOBODY: Final = Clause("", "", 0, b"", "", "", LegalBasis("", (), ()), LegalBasis("", (), ()))
 _MILLISECOND_US: Final = 1000
 _KEPT_ROOTS: Final = 4096
-_KEPT_CLAUSES: Final = 4096
 
 Found = tuple[str, str]
 """A problem's code and its message."""
@@ -58,6 +56,7 @@ class RulesThen:
         self, documents: Sequence[Document], catalogue: Catalogue, scheme_key: VerifyingKey
     ) -> None:
         self._documents = documents
+        self._offsets = frozenset(offset for offset, _, _ in documents)
         self._catalogue = catalogue
         self._scheme_key = scheme_key
         self._next = self._from = 0
@@ -72,12 +71,17 @@ class RulesThen:
         while self._next < len(documents) and documents[self._next][0] < position:
             _, key, value = documents[self._next]
             # One after another: several may go by one key, and each must be seen.
-            self._compiler.apply({key: value})
+            if key is not None and value is not None:
+                self._compiler.apply({key: value})
             self._next += 1
         if self._next > first or self._rules is None:
             self._rules = self._compiler.rules()
         self._from = documents[self._next - 1][0] + 1 if self._next else 0
         return self._rules
+
+    def has_ended_at(self, position: int) -> bool:
+        """Whether a router can have known `control` up to this position and no further."""
+        return position == 0 or position - 1 in self._offsets
 
     def _empty(self) -> Compiler:
         return Compiler(
@@ -88,53 +92,6 @@ class RulesThen:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """A party's keys by thumbprint, and the one to seal to; worked out once for a revision."""
-
-    party: Party
-    verifying: Mapping[str, VerifyingKey]
-    sealing: str | None
-
-
-class _Clauses:
-    """Holds what a record says of a candidate against its clause and its recipient."""
-
-    def __init__(self) -> None:
-        self._clauses: dict[Candidate, Clause] = {}
-        self._keys: dict[str, _Keys] = {}
-
-    def keys_of(self, party: Party) -> _Keys:
-        """Return the keys that a revision of a party's document names."""
-        found = self._keys.get(party.id)
-        if found is None or found.party is not party:
-            sealing = party.sealing_public_keys()
-            verifying = {key.kid: key for key in party.verifying_keys()}
-            found = _Keys(party, verifying, sealing[0].kid if sealing else None)
-            self._keys[party.id] = found
-        return found
-
-    def differences(
-        self, candidate: Candidate, one: Mapping[str, Any], rules: Rules
-    ) -> Iterator[str]:
-        """Step 3."""
-        clause = self._clauses.get(candidate)
-        if clause is None:
-            if len(self._clauses) >= _KEPT_CLAUSES:
-                self._clauses.clear()
-            clause = self._clauses[candidate] = clause_of(candidate)
-        if one["purpose"] != clause.purpose:
-            yield "another purpose than the flow's"
-        for side, basis in (("provider", clause.provider), ("receiver", clause.receiver)):
-            if _basis(one[side]) != basis:
-                yield f"another legal basis of the {side} than the flow's"
-        if one["outcome"] != "permit":
-            if one["key"] or one["sealed"]:
-                yield "nothing is shared, and the record names what was sealed"
-        elif one["key"] != self.keys_of(rules.parties[candidate.recipient]).sealing:
-            yield "sealed to another key than the recipient's of then"
-
-
 class DecidingAgain:
     """Decides records again, a few thousand together in the order of what was known."""
 
@@ -143,7 +100,7 @@ class DecidingAgain:
     ) -> None:
         self._rules_then = RulesThen(documents, catalogue, scheme_key)
         self._catalogue = catalogue
-        self._clauses = _Clauses()
+        self._clauses = Clauses()
         self._signed: dict[bytes, None] = {}
         self._decided: dict[tuple[str, int], int] = {}
         self._settled: set[tuple[str, int, int]] = set()
@@ -180,6 +137,11 @@ class DecidingAgain:
     def _check(self, one: Unchecked, rules: Rules) -> Iterator[Found]:
         decision = one.decision
         publisher = decision["publisher"]
+        if not self._rules_then.has_ended_at(decision["rules"]):
+            words = (
+                f"it was decided when control went up to {decision['rules']}, which it never did"
+            )
+            yield "missing-document", words
         if one.proof is not None:
             yield from self._signature(one.proof, decision, rules)
         try:
@@ -249,7 +211,7 @@ class DecidingAgain:
         at: int,
     ) -> Iterator[str]:
         who = f"for {candidate.recipient} under {candidate.agreement_id}"
-        if _names(candidate) != _named(one):
+        if names_of(candidate) != named_in(one):
             if one["outcome"] == "permit":
                 yield (
                     f"permits under version {one['version']} of {one['agreement']} with the hash"
@@ -286,7 +248,7 @@ class DecidingAgain:
             if (one["outcome"], one["reason"]) != ("deny", Refusal.NO_AGREEMENT):
                 yield "no agreement has the flow, and the record does not say so"
             return
-        candidate = next((c for c in candidates if _names(c) == _named(one)), None)
+        candidate = next((c for c in candidates if names_of(c) == named_in(one)), None)
         if candidate is None:
             yield f"settles under a text of {one['agreement']} that does not run for the two"
             return
@@ -306,7 +268,7 @@ def _no_candidate(told: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
     (one,) = told
     said = (one["outcome"], one["reason"], one["detail"])
-    if said != ("deny", Refusal.NO_AGREEMENT, "") or _clause(one) != _NOBODY:
+    if said != ("deny", Refusal.NO_AGREEMENT, "") or clause_in(one) != _NOBODY:
         yield f"no agreement names a recipient, and the record says {in_words(*said)}"
 
 
@@ -340,34 +302,3 @@ def _may_settle(  # noqa: PLR0913, PLR0917  what was held, and what became of it
 def _is_flow(candidate: Candidate, one: Mapping[str, Any]) -> bool:
     names = (candidate.recipient, candidate.agreement_id, candidate.flow.id)
     return names == (one["recipient"], one["agreement"], one["flow"])
-
-
-def _names(candidate: Candidate) -> tuple[str, str, int, str, str]:
-    return (
-        candidate.recipient,
-        candidate.agreement_id,
-        candidate.version,
-        candidate.flow.id,
-        candidate.sha256,
-    )
-
-
-def _named(one: Mapping[str, Any]) -> tuple[str, str, int, str, str]:
-    return (one["recipient"], one["agreement"], one["version"], one["flow"], one["hash"].hex())
-
-
-def _clause(one: Mapping[str, Any]) -> Clause:
-    return Clause(
-        one["recipient"],
-        one["agreement"],
-        one["version"],
-        one["hash"],
-        one["flow"],
-        one["purpose"],
-        _basis(one["provider"]),
-        _basis(one["receiver"]),
-    )
-
-
-def _basis(told: Mapping[str, Any]) -> LegalBasis:
-    return LegalBasis(told["regime"], tuple(told["conditions"]), tuple(told["gateways"]))

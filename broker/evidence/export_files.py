@@ -13,18 +13,15 @@ Beside the files of the log (`broker.evidence.reading`) an export has:
 No payload, sealed or not, is in any of them. A file of lines has one JSON object a line.
 """
 
-import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self
 
-from schemas.batch_proofs import BatchProof
 from schemas.errors import ConcordatError
 from schemas.keys import SigningKey
-from schemas.merkle import HASH_BYTES
 from schemas.notes import BadNote, Note, NoteKey, sign_note
 
 EXPORT: Final = "export"
@@ -46,10 +43,6 @@ _TITLE: Final = "concordat-export-v1"
 _CHUNK_BYTES: Final = 1 << 20
 
 
-class BadLine(Exception):
-    """A line of an export is not of its form."""
-
-
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What an export is: of which log, up to which size, of which period.
@@ -69,7 +62,7 @@ class Manifest:
 
     def sign(self, key: SigningKey) -> str:
         """Return it as a note that the log's key has signed."""
-        text = f"{_TITLE}\n{line_of(self._document())}"
+        text = f"{_TITLE}\n{json.dumps(self._document(), separators=(',', ':'))}\n"
         return Note(text, (sign_note(text, self.log, key),)).to_text()
 
     @classmethod
@@ -101,26 +94,6 @@ class Manifest:
         }
 
 
-def line_of(document: Mapping[str, Any]) -> str:
-    """Return a line, written in the one way that lines are."""
-    return json.dumps(document, separators=(",", ":")) + "\n"
-
-
-def lines_of(path: Path, *, is_whole: bool = False) -> Iterator[dict[str, Any] | None]:
-    """Give the object of each line; None for one that is not as it was written.
-
-    Of a file that ``is_whole``, as its digest has shown, they are written as they should be.
-    """
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                read = json.loads(line)
-                is_so = isinstance(read, dict) and (is_whole or line_of(read).encode() == line)
-            except (ValueError, RecursionError):
-                is_so = False
-            yield read if is_so else None
-
-
 def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     digest = sha256()
@@ -130,49 +103,7 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def text_of(data: bytes | None) -> str | None:
-    """Return bytes as they stand in a line: whatever they are, they come out again."""
-    return None if data is None else data.decode("utf-8", "surrogateescape")
-
-
-def bytes_of(text: str | None) -> bytes | None:
-    """Return what `text_of` was given. Raises ``ValueError``."""
-    return None if text is None else text.encode("utf-8", "surrogateescape")
-
-
-def proof_line(proof: BatchProof) -> dict[str, Any]:
-    """Return a publisher's signature as it stands in a line."""
-    return {
-        "kid": proof.kid,
-        "signed_at_ms": proof.signed_at_ms,
-        "signature": _encode(proof.signature),
-        "index": proof.index,
-        "size": proof.size,
-        "path": _encode(b"".join(proof.path)),
-    }
-
-
-def read_proof(line: Mapping[str, Any]) -> BatchProof:
-    """Return what `proof_line` was given. Raises `BadLine`."""
-    try:
-        path = base64.b64decode(line["path"], validate=True)
-        return BatchProof(
-            str(line["kid"]),
-            int(line["signed_at_ms"]),
-            base64.b64decode(line["signature"], validate=True),
-            int(line["index"]),
-            int(line["size"]),
-            tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES)),
-        )
-    except (ValueError, KeyError, TypeError):
-        raise BadLine("it has no signature of a publisher") from None
-
-
 class NothingToExport(ConcordatError):
     """There is no checkpoint yet, or the place is taken."""
 
     code = "nothing-to-export"
-
-
-def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode()

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from agreements.candidates import to_us
-from broker.acts import Act, is_act, read_entry
+from broker.acts import Act, ActKind, is_act, read_entry
 from broker.control import TOPIC as CONTROL_TOPIC
 from broker.delivering import DELIVERIES as DELIVERIES_TOPIC
 from broker.evidence import export_files as files
+from broker.evidence.copying import copy_tree
 from broker.evidence.deliveries_index import DeliveriesIndex
 from broker.evidence.entries import BadEntry, Kept, record_from
+from broker.evidence.export_lines import line_of, proof_line, text_of
 from broker.evidence.keys import LogKeys
-from broker.evidence.reading import CHECKPOINT, HISTORY, LogFiles, framed
+from broker.evidence.reading import LogFiles, framed
 from broker.freshness import TOPIC as FRESHNESS_TOPIC
 from broker.freshness import Chain, Statement
 from broker.opening import EVENTS as EVENTS_TOPIC
@@ -31,15 +33,14 @@ from broker.periods import Period
 from broker.routing import DECISIONS
 from connectors.streams import Record, Streams
 from schemas.batch_proofs import BatchProof
-from schemas.checkpoints import Checkpoint
 from schemas.control import BROKER, Kind, Party, open_document, parse_document_key
 from schemas.envelopes import read_envelope
 from schemas.errors import RejectedInput
 from schemas.events import dataschema_of
 from schemas.keys import BadSignature, SealingKey, VerifyingKey
-from schemas.notes import Note, NoteKey
+from schemas.notes import NoteKey
 from schemas.sealing import Binding, Opener
-from schemas.tiles import ENTRIES, HEIGHT, WIDTH, TileName
+from schemas.tiles import WIDTH
 
 Progress = Callable[[int, int], None]
 """Called with how many records were looked at, and how many there are."""
@@ -106,33 +107,6 @@ def _begin(to: Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     return partial
-
-
-def copy_tree(log: LogFiles, latest: tuple[Checkpoint, Note], to: Path, public: NoteKey) -> None:
-    """Copy checkpoints, tiles and entries up to a checkpoint, while a worker may go on."""
-    size = latest[0].size
-    for level in range(-(-size.bit_length() // HEIGHT)):
-        _copy_row(log, to, level, size >> HEIGHT * level)
-    _copy_row(log, to, ENTRIES, size)
-    with (to / HISTORY).open("w", encoding="utf-8") as history:
-        for note in log.history():
-            if Checkpoint.trusted(note, public).size <= size:
-                history.write(json.dumps({"note": note.to_text()}, ensure_ascii=False) + "\n")
-    (to / CHECKPOINT).write_text(latest[1].to_text(), encoding="utf-8")
-
-
-def _copy_row(log: LogFiles, to: Path, level: int | str, count: int) -> None:
-    names = [TileName(level, number) for number in range(count // WIDTH)]
-    if count % WIDTH:
-        names.append(TileName(level, count // WIDTH, count % WIDTH))
-    for name in names:
-        data = log.tile(name)
-        if data is None and name.width < WIDTH:  # it has become full meanwhile
-            name = TileName(level, name.number)  # noqa: PLW2901  the same, as it is named now
-            data = log.tile(name)
-        if data is not None:  # what is missing is for `verify` to tell
-            (to / name.path).parent.mkdir(parents=True, exist_ok=True)
-            (to / name.path).write_bytes(data)
 
 
 class _Export:
@@ -202,7 +176,7 @@ class _Export:
                 for at, (_, decision) in enumerate(told):
                     if decision is not None:
                         line = await self._event_line(reader, first + at, decision)
-                        events.write(files.line_of(line))
+                        events.write(line_of(line))
                 offset = bundle[-1].offset if bundle else offset
                 if progress is not None:
                     progress(min(first + WIDTH, size), size)
@@ -226,8 +200,10 @@ class _Export:
                     )
         else:
             # What cannot be read goes along, for `verify` to tell.
+            # Whatever was shredded, at any time, is shown to be by its act.
             is_in = not isinstance(entry, Act) or (
-                self._first_ms <= to_us(entry.at) // 1000 < self._end_ms
+                entry.kind is ActKind.SHREDDING
+                or self._first_ms <= to_us(entry.at) // 1000 < self._end_ms
             )
         if is_in:
             self.result.records += 1
@@ -248,7 +224,7 @@ class _Export:
             self.result.not_held["events"] += 1
             return line | {"held": False}
         try:
-            proof = files.proof_line(BatchProof.of(self._open(event)))
+            proof = proof_line(BatchProof.of(self._open(event)))
         except RejectedInput:
             self.result.not_opened += 1
             return line | {"opens": False}
@@ -277,7 +253,7 @@ class _Export:
                         self._index.forget(candidate["sealed"])
         with (self._to / files.DELIVERIES).open("w", encoding="ascii") as lines:
             for line in self._index.lines(first_ms=self._first_ms, end_ms=self._end_ms):
-                lines.write(files.line_of(line))
+                lines.write(line_of(line))
                 is_held = "held" not in line
                 self.result.deliveries += is_held and line["entry"] is not None
                 self.result.not_held["deliveries"] += not is_held
@@ -299,8 +275,8 @@ class _Export:
         with (self._to / files.CONTROL).open("w", encoding="ascii") as lines:
             async for record in streams.read(CONTROL_TOPIC):
                 chain.extend(record.key, record.value, record.offset)
-                key, value = files.text_of(record.key), files.text_of(record.value)
-                lines.write(files.line_of({"offset": record.offset, "key": key, "value": value}))
+                key, value = text_of(record.key), text_of(record.value)
+                lines.write(line_of({"offset": record.offset, "key": key, "value": value}))
                 self.result.documents += 1
         if statements:
             # The newest, whether it holds or not: that is for `verify` to say.
