@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from commands import concordat_here
 from town import COUNCIL, SCHOOL, Town, a_placement, found_town, the_agreement
 
+from broker import keystore
 from broker.edge import publisher_of
 from broker.evidence.following import EvidenceWorker
 from broker.evidence.writing import writing
@@ -37,6 +38,14 @@ def work_on(folder: Path, *works: Work) -> None:
                 await EvidenceWorker(streams, writer).catch_up()
 
     asyncio.run(work())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_keys() -> Iterator[None]:
+    """Opening a key file is slow on purpose, and not what this is about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keystore, "_ITERATIONS", 1000)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from town import COUNCIL, SCHOOL, Town, found_town, the_agreement
 
+from broker import keystore
 from broker.evidence.following import EvidenceWorker
 from broker.evidence.reading import LogFiles
 from broker.evidence.receipts import ReceiptRefused, check_receipt
@@ -39,6 +41,14 @@ def decide(folder: Path, count: int = 3) -> None:
                 await EvidenceWorker(streams, writer).catch_up()
 
     asyncio.run(work())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_keys() -> Iterator[None]:
+    """Opening a key file is slow on purpose, and not what this is about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keystore, "_ITERATIONS", 1000)
+        yield
 
 
 @pytest.fixture(scope="module")
