@@ -212,6 +212,12 @@ def _partners(file: BreachFile) -> Iterator[Block]:
     if not file.partners:
         return
     yield Heading(2, "Partners to be told")
+    yield Paragraph(
+        said(
+            "The agreements say by when. Besides, whoever processes for others, the operator of "
+            "this service among them, tells the controllers without undue delay (Article 33(2))."
+        )
+    )
     yield Table(
         "By the agreements, from the time of awareness",
         ("Party", "By", "Whom", "Under"),

@@ -78,20 +78,25 @@ class Desk:
             raise UnknownName(f"{name} is not a party of this scheme: it has {known or 'none'}")
         return name
 
-    def flow_to(self, recipient: str, flow: str) -> str:
-        """Return the name of a flow that goes to a recipient. Raises `UnknownName`."""
+    def check_flow(self, recipient: str, flow: str | None, agreement: str | None) -> None:
+        """See that what is named is there, since nothing found must mean that nothing went.
+
+        Raises:
+            UnknownName: no such agreement has such a flow to the recipient.
+
+        """
         known = {
-            one.id
-            for agreement in self.terms.agreements.values()
-            for one in agreement.flows
+            (text.id, one.id)
+            for text in self.terms.agreements.values()
+            for one in text.flows
             if recipient in one.to
         }
-        if flow not in known:
-            raise UnknownName(
-                f"no agreement has a flow {flow} to {recipient}:"
-                f" it has {', '.join(sorted(known)) or 'none'}"
-            )
-        return flow
+        agreements = {text for text, _ in known}
+        if agreement is not None and agreement not in agreements:
+            raise UnknownName(f"no agreement {agreement} goes to {recipient}: {_these(agreements)}")
+        flows = {one for text, one in known if agreement in (None, text)}
+        if flow is not None and flow not in flows:
+            raise UnknownName(f"no flow {flow} goes to {recipient}: {_these(flows)}")
 
     def states(self, parties: Iterable[str] | None = None) -> tuple[Status, ...]:
         """Return where each version stands now; only of agreements of ``parties`` if given."""
@@ -183,6 +188,10 @@ def _asked(scheme: SchemeFolder, by: str, reason: str, at: datetime) -> Asked:
         return Asked(by, reason, at)
     checkpoint = latest[0]
     return Asked(by, reason, at, checkpoint.size, checkpoint.root.hex())
+
+
+def _these(names: Iterable[str]) -> str:
+    return f"there is {', '.join(sorted(names)) or 'none'}"
 
 
 def _ends(period: Period) -> tuple[datetime, datetime]:

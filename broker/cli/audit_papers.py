@@ -176,8 +176,7 @@ def breach(
 
     async def make(desk: "Desk") -> Made:
         desk.party(recipient)
-        if flow is not None:
-            desk.flow_to(recipient, flow)
+        desk.check_flow(recipient, flow, agreement)
         if aware_at is not None and aware_at > desk.asked.at:
             raise typer.BadParameter(f"--aware {aware} is still to come")
         made = breach_file(

@@ -135,7 +135,8 @@ def test_a_pack_is_a_folder_whose_proofs_hold_against_its_checkpoint(
     ("command", "status", "says"),
     [
         (("audit", "breach", "--recipient", "nobody"), 1, f"it has {COUNCIL}, {SCHOOL}"),
-        (("audit", "breach", "--recipient", SCHOOL, "--flow", "to-moon"), 1, "has to-school"),
+        (("audit", "breach", "--recipient", SCHOOL, "--flow", "to-moon"), 1, "is to-school"),
+        (("audit", "breach", "--recipient", SCHOOL, "--agreement", "x"), 1, "there is https://"),
         (("audit", "log", "--party", "nobody"), 1, "is not a party"),
         (("audit", "ropa", "--party", "nobody"), 1, "is not a party"),
         (("audit", "ropa", "--since", "yesterday"), 1, "neither a date nor a time"),
