@@ -156,6 +156,8 @@ def changing_records(log: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for stray in (log / FOLDER).glob("*.partial"):  # of a crash; nobody would shred it
+            stray.unlink()
         yield
     finally:
         os.close(descriptor)
