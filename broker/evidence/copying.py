@@ -1,9 +1,10 @@
 """Copy the tree of a log: checkpoints, tiles and entries, which say nothing of a record."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
-from broker.evidence.reading import CHECKPOINT, HISTORY, LogFiles
+from broker.evidence.reading import CHECKPOINT, COSIGNED, HISTORY, LogFiles
 from schemas.checkpoints import Checkpoint
 from schemas.notes import Note, NoteKey
 from schemas.tiles import ENTRIES, HEIGHT, WIDTH, TileName
@@ -15,11 +16,16 @@ def copy_tree(log: LogFiles, latest: tuple[Checkpoint, Note], to: Path, public: 
     for level in range(-(-size.bit_length() // HEIGHT)):
         _copy_row(log, to, level, size >> HEIGHT * level)
     _copy_row(log, to, ENTRIES, size)
-    with (to / HISTORY).open("w", encoding="utf-8") as history:
-        for note in log.history():
-            if Checkpoint.trusted(note, public).size <= size:
-                history.write(json.dumps({"note": note.to_text()}, ensure_ascii=False) + "\n")
+    _copy_notes(log.history(), to / HISTORY, public, size)
+    _copy_notes(log.cosigned(), to / COSIGNED, public, size)
     (to / CHECKPOINT).write_text(latest[1].to_text(), encoding="utf-8")
+
+
+def _copy_notes(notes: Iterable[Note], to: Path, public: NoteKey, size: int) -> None:
+    with to.open("w", encoding="utf-8") as copy:
+        for note in notes:
+            if Checkpoint.trusted(note, public).size <= size:
+                copy.write(json.dumps({"note": note.to_text()}, ensure_ascii=False) + "\n")
 
 
 def _copy_row(log: LogFiles, to: Path, level: int | str, count: int) -> None:

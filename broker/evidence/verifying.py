@@ -1,7 +1,8 @@
 """Check a log from its files and public keys alone.
 
 1. Every checkpoint of the history is signed by the log, and they grow.
-2. The latest is the last of the history, and bears the witnesses' cosignatures asked for.
+2. The latest is the last of the history. What witnesses have cosigned is of the history, and
+   the witnesses that are asked for have cosigned some of it: how far is told.
 3. Every record makes its entry: SHA-256 of prefix, salt and content. One that was
    shredded says under which rule.
 4. Every entry makes its leaf hash in the tiles, and every tile is made of those below.
@@ -28,7 +29,7 @@ from broker.evidence.shredding_acts import Shreddings
 from schemas.checkpoints import Checkpoint
 from schemas.errors import EvidenceError
 from schemas.merkle import HASH_BYTES, leaf_hash
-from schemas.notes import BadNote, NoteKey
+from schemas.notes import BadNote, Note, NoteKey
 from schemas.tiles import ENTRIES, WIDTH, BadTile, Edge, TileName, unpack_entries
 
 MOST_PROBLEMS: Final = 1000
@@ -61,13 +62,14 @@ class Enough(Exception):
 class Verified:
     """What came of it: the log verifies when there is no problem.
 
-    ``shredded`` counts records by the rule that they were shredded under; ``left_out`` are
-    those of other times than an export is of; ``counts`` is what else was counted.
+    ``witnesses`` has how many entries each vouches for; ``shredded`` counts records by the
+    rule that they were shredded under; ``left_out`` are those of other times than an export
+    is of; ``counts`` is what else was counted.
     """
 
     records: int = 0
     checkpoints: int = 0
-    witnesses: tuple[str, ...] = ()
+    witnesses: dict[str, int] = field(default_factory=dict)
     shredded: dict[str, int] = field(default_factory=dict)
     left_out: int = 0
     problems: list[Problem] = field(default_factory=list)
@@ -99,7 +101,7 @@ class Verified:
             "problems": [problem.to_json() for problem in self.problems],
             "shredded_under": self.shredded,
             "left_out": self.left_out,
-            "witnesses": list(self.witnesses),
+            "witnesses": self.witnesses,
             **self.counts,
         }
 
@@ -185,16 +187,26 @@ class LogCheck:
         if found.size != self.result.records or self._signed.get(found.size) != found.root:
             self.result.find("not-latest", "the latest checkpoint is not the last of the history")
         try:
-            signed = {key for key, _ in note.verified((self._log, *witnesses))}
-        except BadNote as error:
-            self.result.find("bad-cosignature", f"the latest checkpoint: {error}")
-            return
-        self.result.witnesses = tuple(key.name for key in witnesses if key in signed)
+            for cosigned in (*self._files.cosigned(), note):
+                self._cosigned(cosigned, witnesses)
+        except (BadNote, BadTile) as error:
+            self.result.find("bad-cosignature", f"a checkpoint that was cosigned: {error}")
         for key in witnesses:
-            if key not in signed:
-                self.result.find(
-                    "not-cosigned", f"the latest checkpoint bears no cosignature of {key.name}"
-                )
+            if key.name not in self.result.witnesses:
+                self.result.find("not-cosigned", f"no checkpoint has a cosignature of {key.name}")
+
+    def _cosigned(self, note: Note, witnesses: tuple[NoteKey, ...]) -> None:
+        found, covered = Checkpoint.trusted(note, self._log), self.result.witnesses
+        if self._signed.get(found.size) != found.root:
+            self.result.find(
+                "split-view",
+                f"the log has signed, and showed to witnesses, a tree of {found.size} entries that"
+                " is not of its history",
+            )
+            return
+        for key, _ in note.verified((self._log, *witnesses)):
+            if key in witnesses:
+                covered[key.name] = max(found.size, covered.get(key.name, 0))
 
     def entries(self, progress: Progress | None) -> None:
         """Step 3 to 6, a bundle of entries at a time."""

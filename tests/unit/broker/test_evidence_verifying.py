@@ -74,7 +74,7 @@ def test_a_log_that_nobody_touched_verifies(good: Path) -> None:
         "problems": [],
         "shredded_under": {},
         "left_out": 0,
-        "witnesses": [],
+        "witnesses": {},
     }
 
 
@@ -222,7 +222,7 @@ def test_a_witness_that_was_asked_for_must_have_cosigned(good: Path, tmp_path: P
     signature = cosign(note.text, WITNESS_KEY.name, WITNESS, at_s=1_800_000_000)
     (path / "checkpoint").write_text(note.signed_by(signature).to_text())
     result = verify_log(files, LOG, witnesses=[WITNESS_KEY])
-    assert (result.is_verified, result.witnesses) == (True, (WITNESS_KEY.name,))
+    assert (result.is_verified, result.witnesses) == (True, {WITNESS_KEY.name: 600})
 
 
 def test_a_record_that_no_act_has_shredded_was_removed(good: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A witness cosigns what goes on from the last it saw, and keeps what does not."""
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from broker.evidence.cosigning import (
 )
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles
+from broker.evidence.verifying import verify_log
 from broker.evidence.writing import writing
 from broker.split_views import Contradiction, SplitView, contradiction
 from broker.witnessing import (
@@ -386,3 +388,32 @@ def test_a_line_that_a_crash_cut_off_is_taken_away(witness: Witness, tmp_path: P
     write(log.path, 400)
     _cosigned(witness, log)
     assert [Checkpoint.read(note.text).size for note in log.cosigned()] == [300, 400]
+
+
+def test_verify_tells_how_far_witnesses_have_cosigned(witness: Witness, tmp_path: Path) -> None:
+    """Not the latest checkpoint only: the log moves on while they sleep."""
+    log = write(tmp_path / "log", 300)
+    _cosigned(witness, log)
+    write(log.path, 500)
+    result = verify_log(log, LOG, witnesses=[witness.public])
+    assert result.is_verified
+    assert result.to_json()["witnesses"] == {"trust.example/witness": 300}
+    stranger = NoteKey("police.example/w", SigningKey.generate().public, 4)
+    (problem,) = verify_log(log, LOG, witnesses=[stranger]).problems
+    assert problem.code == "not-cosigned"
+
+
+def test_verify_finds_what_witnesses_were_shown_and_the_history_has_not(
+    witness: Witness, tmp_path: Path
+) -> None:
+    """A second tree under the log's key, however it came into the file."""
+    log = write(tmp_path / "log", 300)
+    _cosigned(witness, log)
+    lie = checkpoint_in(write(tmp_path / "other", 300, lie_at=3)).to_text()
+    with (log.path / "cosigned.jsonl").open("a") as file:
+        file.write(json.dumps({"note": lie}) + "\n")
+    (problem,) = verify_log(log, LOG).problems
+    assert problem.code == "split-view"
+    (log.path / "cosigned.jsonl").write_text("[]\n")
+    (problem,) = verify_log(log, LOG).problems
+    assert problem.code == "bad-cosignature"
