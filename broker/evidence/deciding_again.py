@@ -33,6 +33,8 @@ Document = tuple[int, bytes | None, bytes | None]
 """Offset on `control`, key and value; what lacks one of them changes nothing."""
 
 _NOBODY: Final = Clause("", "", 0, b"", "", "", LegalBasis("", (), ()), LegalBasis("", (), ()))
+_ALL: Final = 2**62
+"""Past every position on `control`."""
 _MILLISECOND_US: Final = 1000
 _KEPT_ROOTS: Final = 4096
 
@@ -119,6 +121,11 @@ class DecidingAgain:
                 found = [("decided-otherwise", f"it cannot be decided ({type(error).__name__})")]
             for problem in found:
                 yield one.index, problem
+
+    def unused(self) -> frozenset[bytes]:
+        """Return the keys of the documents that count for nothing, whoever put them there."""
+        rules = self._rules_then.at(_ALL)
+        return frozenset(one.key for one in rules.rejected)
 
     def _once(self, decision: Mapping[str, Any]) -> Iterator[Found]:
         """Step 5, first half. Events of a partition are decided in their order."""

@@ -33,12 +33,31 @@ class Control:
     key: VerifyingKey | None = None
     documents: list[Document] = field(default_factory=list)
     signed: int = 0
-    _digests: set[bytes] = field(default_factory=set)
+    _unrecorded: dict[bytes, list[int]] = field(default_factory=dict)
+    _recorded: list[int] = field(default_factory=list)
     _chain: Chain = field(default_factory=Chain)
 
-    def has(self, key: str, digest: bytes) -> bool:
-        """Whether a document of this key, whose value has this SHA-256, was put there."""
-        return _mark(key.encode("utf-8", "surrogateescape"), digest) in self._digests
+    def record(self, key: str, digest: bytes) -> bool:
+        """Take in that an act put a document there; whether there is one that none put before.
+
+        It has this key, and its value this SHA-256.
+        """
+        offsets = self._unrecorded.get(_mark(key.encode("utf-8", "surrogateescape"), digest))
+        if offsets:
+            self._recorded.append(offsets.pop(0))
+        return offsets is not None
+
+    def unrecorded(self) -> list[int]:
+        """Return the offsets of documents that no act put there, once all acts were taken in.
+
+        Of those between the first and the last that one did: before that there were no acts
+        yet, and what follows may be recorded after the last checkpoint.
+        """
+        if not self._recorded:
+            return []
+        first, last = min(self._recorded), max(self._recorded)
+        left = (offset for offsets in self._unrecorded.values() for offset in offsets)
+        return sorted(offset for offset in left if first < offset < last)
 
     @classmethod
     def read(
@@ -73,7 +92,8 @@ class Control:
             self._chain.extend(key, value, offset)
             self.documents.append((offset, key, value))
             if key is not None and value is not None:
-                self._digests.add(_mark(key, sha256(value).digest()))
+                mark = _mark(key, sha256(value).digest())
+                self._unrecorded.setdefault(mark, []).append(offset)
 
     def _hold_against(self, statement: Statement | None, result: Verified) -> None:
         if statement is None:

@@ -2,7 +2,8 @@
 
 Beside the files of the log (`broker.evidence.reading`) an export has:
 
-    export               what it is, and the SHA-256 of the files below, as a signed note
+    export               what it is, and the SHA-256 of the files below and of the log's
+                         checkpoints, as a signed note
     control.jsonl        every document of `control` in order: offset, key, value
     events.jsonl         for each record: where its event lies, and the publisher's signature
     deliveries.jsonl     for each permit: its delivery, by the SHA-256 of the sealed bytes
@@ -20,6 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self
 
+from broker.evidence.reading import CHECKPOINT, COSIGNED, HISTORY
 from schemas.errors import ConcordatError
 from schemas.keys import SigningKey
 from schemas.notes import BadNote, Note, NoteKey, sign_note
@@ -31,7 +33,10 @@ DELIVERIES: Final = "deliveries.jsonl"
 FRESHNESS: Final = "freshness.jws"
 SCHEME_KEY: Final = "scheme.jwk"
 LOG_KEY: Final = "log.vkey"
-LISTED: Final = (CONTROL, EVENTS, DELIVERIES, FRESHNESS, SCHEME_KEY, LOG_KEY)
+OWN: Final = (CONTROL, EVENTS, DELIVERIES, FRESHNESS, SCHEME_KEY, LOG_KEY)
+"""The files that a log alone has not."""
+LISTED: Final = (*OWN, CHECKPOINT, HISTORY, COSIGNED)
+"""The files whose digests are signed: all but the tree and the records, which prove themselves."""
 
 CHECKED_HEADERS: Final = (
     "ce_id", "ce_source", "ce_type", "ce_dataschema",

@@ -5,7 +5,8 @@ To the seven steps of `broker.evidence.verifying` come these:
 8. The log's key has signed what the export is, and the SHA-256 of each file beside the log.
 9. The scheme's key is the one that the log is named after; it has signed `control` as a
    whole, as far as its last statement goes (`broker.evidence.export_control`).
-10. Every record is a decision record or an act; an act on `control` has its document there.
+10. Every record is a decision record or an act. An act on `control` has its document there,
+    and where nothing is left out, a document that counts has its act.
 11. For every decision the publisher's signature of the event is there, as long as the
     streams held the event when it was exported; `broker.evidence.deciding_again` checks it.
 12. Every permit has its delivery, sealed to the same bytes under the same names, as long
@@ -57,7 +58,7 @@ _TOGETHER: Final = 4096
 
 def is_export(path: Path) -> bool:
     """Whether a folder is an export, or what is left of one, and not a log alone."""
-    return any((path / name).exists() for name in (files.EXPORT, *files.LISTED))
+    return any((path / name).exists() for name in (files.EXPORT, *files.OWN))
 
 
 def own_key(path: Path) -> NoteKey | None:
@@ -130,6 +131,7 @@ class _ExportCheck:
         self._decide()
         self._rest_of_events()
         self._rest_of_deliveries()
+        self._rest_of_control()
 
     # -- step 8 --------------------------------------------------------------------------
 
@@ -180,7 +182,7 @@ class _ExportCheck:
         self.result.counts["acts"] += 1
         if act.kind is not ActKind.CONTROL:
             return
-        if not self._control.has(act.about, act.digest):
+        if not self._control.record(act.about, act.digest):
             message = f"the document {act.about} that it put on control is not there as it was"
             self._find("missing-document", message, index)
 
@@ -256,6 +258,17 @@ class _ExportCheck:
             place = "" if line is None else f" at {place_of(line)}"
             message = f"a delivery{place} has no decision that permits it"
             self._find("delivery-without-decision", message, entry)
+
+    def _rest_of_control(self) -> None:
+        """Step 10, the other way; what does not count on control needs no act."""
+        if self._again is None or self.result.left_out:
+            return
+        unused = self._again.unused()
+        keys = {offset: key for offset, key, _ in self._control.documents}
+        for offset in self._control.unrecorded():
+            if keys[offset] not in unused:
+                message = f"{files.CONTROL} has a document at offset {offset} that no act put there"
+                self._find("unrecorded-document", message)
 
     def _is_gone(self, topic: str) -> bool:
         return self._manifest is None or topic in self._manifest.gone
