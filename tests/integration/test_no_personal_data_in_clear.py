@@ -26,6 +26,7 @@ from rich.console import Console
 from agreements.canonical import to_document
 from agreements.model import Item, Legal, LegalBasis
 from agreements.reading import read_agreement
+from broker.acts import is_act
 from broker.cli.explain import show
 from broker.cli.simulation import show as show_simulation
 from broker.control import ControlState
@@ -319,7 +320,7 @@ async def explain_some(scheme: SchemeFolder, streams: Streams, told: Told) -> No
     """Explain an event of each type and outcome, in words and as JSON."""
     seen: set[tuple[str, str, str]] = set()
     event_id = ""
-    for record in on(DECISIONS, told):
+    for record in decided_in(told):
         decision = read_decision(record.value or b"")
         outcomes = {(one["outcome"], one["reason"]) for one in decision["candidates"]}
         new = {(decision["eventType"], *outcome) for outcome in outcomes} - seen
@@ -365,11 +366,16 @@ def on(topic: str, told: Told) -> list[Record]:
     return [record for record in told.records if record.topic == topic]
 
 
+def decided_in(told: Told) -> list[Record]:
+    """Return the decision records; acts, in which nothing personal may be either, are left out."""
+    return [record for record in on(DECISIONS, told) if not is_act(record.value)]
+
+
 def test_the_story_has_every_outcome(told: Told) -> None:
     """Delivered, denied, for review, in quarantine: else the search would prove little."""
     outcomes = {
         (one["outcome"], one["reason"])
-        for record in on(DECISIONS, told)
+        for record in decided_in(told)
         for one in read_decision(record.value or b"")["candidates"]
     }
     assert {("permit", ""), ("deny", "revoked"), ("deny", "condition-not-met")} <= outcomes
