@@ -1,16 +1,23 @@
 """Retention as an operator meets it: what is due, what is held, what is left, what verifies."""
 
+import asyncio
 import json
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import answer_here as answer
 from commands import concordat_here as concordat
 
+from broker.evidence.following import log_kept
 from broker.evidence.reading import LogFiles
+from broker.evidence.retaining import retention_kept
 from broker.evidence.writing import locked
+from broker.routing import DECISIONS
+from broker.scheme import SchemeFolder
+from broker.settings import read_settings
 from connectors.streams.embedded_log import OFFSET_BITS
 
 RULE = "retention P0D of the scheme"
@@ -33,11 +40,11 @@ def folder(town: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(town, tmp_path / "town"))
 
 
-def verify(folder: Path) -> dict[str, object]:
+def verify(folder: Path) -> dict[str, Any]:
     """Verify the log as an auditor does."""
     key = answer("evidence", "status", folder=folder)["key"]
     done = concordat("verify", folder / "evidence", "--key", key, "--json")
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == (0 if found["verified"] else 1)
     return found
 
@@ -139,6 +146,25 @@ def test_who_writes_the_log_is_waited_for(folder: Path, monkeypatch: pytest.Monk
     found = verify(folder)
     assert (found["verified"], found["shredded"]) == (True, told["shredded"][RULE])
     assert answer("evidence", "shred", folder=folder)["stream_begins"] > 0
+
+
+def test_the_service_shreds_by_itself(folder: Path) -> None:
+    """Beside the log that it keeps, and off the stream; nobody has to remember it."""
+    scheme = SchemeFolder(read_settings(folder, {}))
+
+    async def serve() -> None:
+        async with (
+            scheme.streams() as streams,
+            log_kept(scheme.log_path, scheme.log_keys, streams, origin=scheme.log_origin),
+            retention_kept(scheme, streams),
+            asyncio.timeout(120),
+        ):
+            while (await streams.begin(DECISIONS))[0] == 0:  # noqa: ASYNC110  nobody tells of it
+                await asyncio.sleep(0.05)
+
+    asyncio.run(serve())
+    found = verify(folder)
+    assert (found["verified"], list(found["shredded_under"])) == (True, [RULE])
 
 
 def test_a_shredded_log_is_made_again_and_archived(folder: Path) -> None:
