@@ -13,6 +13,7 @@ from broker.audit.following import AuditWorker, Progress
 from broker.audit.keys import Identifier
 from broker.audit.proving import Prover
 from broker.audit.store import AuditStore
+from broker.storage import store_exists
 
 if TYPE_CHECKING:
     from broker.scheme import SchemeFolder
@@ -100,6 +101,19 @@ class Asking:
         signed = self._scheme.signed_log
         latest = None if signed is None else signed.files.latest(signed.key)
         return None if signed is None or latest is None else Prover(signed.files, latest)
+
+
+def how_far(scheme: "SchemeFolder", end: int) -> dict[str, int] | None:
+    """Return how far the query store is, of a stream of that end; None where there is none.
+
+    Raises:
+        OtherKey: it has to be made again.
+
+    """
+    if not store_exists(scheme.settings.audit_store_address):
+        return None
+    at = scheme.open_audit_store().position
+    return {"entries": at.next_entry, "behind": end - at.next_offset}
 
 
 def to_json(one: Disclosure) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class AuditStore:
             [(part.body, seal) for part, seal in parts.candidates],
             {_recipient_body(part.says["recipient"]) for part, _ in parts.candidates},
             [of(subject)[:TOKEN_BYTES] for subject in parts.subjects],
-            _event_token(parts.event_id),
+            event_token(parts.event_id),
             parts.settles,
         )
 
@@ -108,7 +108,7 @@ class AuditStore:
         """Take entries away that were shredded; return how many were there."""
         found = self._tables.entries(indexes)
         return self._tables.forget(
-            (one.entry, (*one.tokens, _event_token(one.event_id))) for one in found
+            (one.entry, (*one.tokens, event_token(one.event_id))) for one in found
         )
 
     # -- what answers -------------------------------------------------------------------
@@ -127,6 +127,10 @@ class AuditStore:
 
         """
         asked = {self.token(blind) for blind in blinds}
+        with self._tables.reading():
+            return self._linked(asked, follows_links=follows_links)
+
+    def _linked(self, asked: set[bytes], *, follows_links: bool) -> list[Disclosure]:
         known, found = set(asked), dict[int, Stored]()
         new = asked
         while new:
@@ -140,6 +144,8 @@ class AuditStore:
                     f"more than {MOST_LINKED} identifiers hang together with these, so one of them"
                     " was given to several people: ask with --only-given"
                 )
+        phrases = {number for one in found.values() for number, _ in one.said}
+        self._tables.learn(phrases | {one.sender for one in found.values()})
         return [one for entry in sorted(found) for one in self._disclosures(found[entry])]
 
     def token(self, blind: bytes) -> bytes:
@@ -149,8 +155,9 @@ class AuditStore:
     def by_event(self, event_id: str) -> list[Disclosure]:
         """Return everything decided about an event."""
         named = event_id.encode()
-        found = self._tables.of_event(named, _event_token(named))
-        return [one for stored in found for one in self._disclosures(stored)]
+        with self._tables.reading():
+            found = self._tables.of_event(named, event_token(named))
+            return [one for stored in found for one in self._disclosures(stored)]
 
     def by_recipient(
         self,
@@ -221,7 +228,7 @@ def _recipient_body(recipient: str) -> bytes:
     return f"recipient {recipient}".encode()
 
 
-def _event_token(event_id: bytes) -> bytes:
+def event_token(event_id: bytes) -> bytes:
     """Return what an event is found by; its id is no secret."""
     return sha256(b"event\0" + event_id).digest()[:TOKEN_BYTES]
 

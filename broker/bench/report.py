@@ -22,6 +22,8 @@ def tables(result: Mapping[str, Any]) -> Iterator[Table]:
         yield _simulated(result["simulate"])
     if "stopping" in result:
         yield _stopping(result["stopping"])
+    if "audit" in result:
+        yield _audit(result["audit"])
     if "profile" in result:
         yield _profile(result["profile"])
 
@@ -82,6 +84,21 @@ def _stopping(stopping: Mapping[str, Mapping[str, Any]]) -> Table:
             *(f"{found[key]:,}" for key in ("routers", "events_per_s", "tries")),
             *(f"{one['p50_ms']:,}, {one['p99_ms']:,}" for one in latencies),
         )
+    return table
+
+
+def _audit(audit: Mapping[str, Any]) -> Table:
+    table = Table(
+        title=f"Finding a person in the query store, ms (followed: {audit['followed_per_s']:,}/s)",
+        title_justify="left",
+    )
+    table.add_column("store")
+    for title in ("decisions", "median", "95 of 100", "99 of 100", "filled a second"):
+        table.add_column(title, justify="right")
+    for name, found in audit.items():
+        if name != "followed_per_s":
+            keys = ("decisions", "median_ms", "p95_ms", "p99_ms", "filled_per_s")
+            table.add_row(name, *(f"{found[key]:,}" for key in keys))
     return table
 
 

