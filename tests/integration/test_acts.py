@@ -258,6 +258,43 @@ async def test_a_question_does_not_alter_what_is_explained(town: Town) -> None:
     assert answers[0] == answers[1]
 
 
+async def test_an_export_is_on_record_or_it_is_not_handed_out(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who took the log away, why, and how many records of it."""
+    await run(town, "evidence", "update")
+    asked = ("--by", "A. Auditor", "--reason", "MoU audit 2026", "--since", "2026-01-01")
+    out = tmp_path / "out"
+    assert await run(town, "evidence", "export", "--to", out, *asked) == (0, "")
+    (reading,) = await of_kind(town.streams, ActKind.READING)
+    assert (reading.by, reading.reason) == ("A. Auditor", "MoU audit 2026")
+    assert reading.about == "evidence export, decided from 2026-01-01 to the last"
+    assert reading.results == 4, "the founding, two parties and the broker"
+    refused = tmp_path / "refused"
+    asked = ("--reason", "about 943 476 5919")
+    assert (await run(town, "evidence", "export", "--to", refused, *asked))[0] == 1
+    assert not refused.exists()
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise StreamsUnavailable("the test's own")
+
+    monkeypatch.setattr("broker.acts.record_act", away)
+    assert await run(town, "evidence", "export", "--to", refused) == (
+        1,
+        "concordat: the test's own\n",
+    )
+    assert not refused.exists()
+
+
+async def test_acts_are_no_unreadable_decisions(town: Town) -> None:
+    """What counts decisions over a period counts decisions."""
+    await town.agree(the_agreement())
+    await town.publish(2)
+    await town.route()
+    found = await asyncio.to_thread(answer_here, "agreement", "drift", folder=town.scheme.path)
+    assert (found["decisions"], found["unreadable"]) == (2, 0)
+
+
 # -- administration --------------------------------------------------------------------------
 
 
