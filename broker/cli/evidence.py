@@ -120,6 +120,7 @@ def _tell(folder: Path, result: "Verified", name: str) -> None:
 @evidence_app.command("status")
 def status(folder: Dir = HERE, as_json: Json = False) -> None:
     """Say how far the log is behind the decisions, and which key it is verified with."""
+    from broker.audit.asking import how_far
     from broker.evidence.reading import LogFiles
     from broker.routing import DECISIONS
     from broker.scheme import SchemeFolder
@@ -138,6 +139,7 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
             "entries": size,
             "root": latest[0].root.hex() if latest else None,
             "behind": end - (files.offset_of(size - 1) or 0) - 1 if size else end,
+            "query_store": how_far(scheme, end),
         }
 
     found = asyncio.run(work())
@@ -145,6 +147,12 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
         print_json(found)
         return
     typer.echo(f"{found['entries']} entries are signed, {found['behind']} offsets are yet to come")
+    if found["query_store"] is not None:
+        store = found["query_store"]
+        typer.echo(
+            f"{store['entries']} entries are in the query store, {store['behind']} offsets are yet"
+            " to come"
+        )
     typer.echo(f"verify it with: concordat verify {scheme.log_path} --key {found['key']}")
 
 
