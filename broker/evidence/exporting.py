@@ -284,6 +284,8 @@ class _Export:
             (self._to / files.FRESHNESS).write_text(jws + "\n", encoding="ascii")
 
     async def _statements(self) -> AsyncIterator[tuple[Statement, str]]:
+        if FRESHNESS_TOPIC not in await self._source.streams.topics():
+            return  # the scheme has never said anything of control as a whole
         async for record in self._source.streams.read(FRESHNESS_TOPIC):
             with suppress(BadSignature, UnicodeDecodeError):
                 jws = (record.value or b"").decode("ascii")

@@ -124,7 +124,7 @@ class LogFiles:
 def _note_in(line: bytes, name: str) -> Note:
     try:
         text = json.loads(line)["note"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         text = None
     if not isinstance(text, str):
         raise BadTile(f"expected a checkpoint in each line of {name}")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -14,6 +15,8 @@ import pytest
 from commands import concordat_here
 from town import COUNCIL, SCHOOL, Town, found_town, the_agreement
 
+from broker.acts import is_act
+from broker.evidence.entries import Kept, record_from
 from broker.evidence.export_files import (
     CONTROL,
     DELIVERIES,
@@ -27,10 +30,12 @@ from broker.evidence.export_files import (
 from broker.evidence.exporting import Source, export
 from broker.evidence.following import EvidenceWorker
 from broker.evidence.offline import own_key, verify
-from broker.evidence.reading import LogFiles
+from broker.evidence.reading import LogFiles, framed
 from broker.evidence.verifying import Verified
 from broker.evidence.writing import writing
 from broker.periods import Period
+from broker.recording import read_decision
+from broker.routing import DECISIONS
 from broker.scheme import SchemeFolder
 from broker.settings import read_settings
 from connectors.streams import Outgoing, Streams
@@ -48,8 +53,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def live() -> None:
         async with found_town(folder) as town:
             await town.agree(the_agreement())
-            await town.publish(EVENTS_PUBLISHED)
-            await town.route()
+            for _ in range(2):
+                await town.publish(EVENTS_PUBLISHED // 2)
+                await town.route()
             await write_log(town.scheme, town.streams)
 
     asyncio.run(live())
@@ -147,16 +153,85 @@ def test_the_command_exports_and_verifies(town: Path, tmp_path: Path) -> None:
     assert concordat_here("verify", tmp_path).returncode == 2, "a folder without a key"
 
 
+def decided_at(files: LogFiles) -> list[tuple[int, datetime]]:
+    """Return when each decision record of a log of one bundle was decided, by its index."""
+    found = []
+    for index, kept in enumerate(files.records(0)):
+        value = record_from(kept.content, topic=DECISIONS, partition=0, offset=0).value or b""
+        if not is_act(value):
+            found.append((index, read_decision(value)["decidedAt"]))
+    return found
+
+
 def test_a_period_is_exported_and_no_other_record(town: Path, tmp_path: Path) -> None:
     """What lies outside is left out by name, and the whole tree still verifies."""
-    empty = exported(
-        town, tmp_path / "empty", period=Period(until=datetime(2020, 1, 1, tzinfo=UTC))
-    )
+    key, log = key_of(town), LogFiles(town / "evidence")
+    decided = decided_at(log)
+    since = sorted(at for _, at in decided)[-EVENTS_PUBLISHED // 2]
+    out = exported(town, tmp_path / "out", period=Period(since=since))
+    result = verify(out, key)
+    assert result.problems == []
+    assert result.counts["decided_again"] == result.counts["deliveries"] == EVENTS_PUBLISHED // 2
+    assert result.left_out == result.records - EVENTS_PUBLISHED // 2 - result.counts["acts"]
+    # A record of the period that is left out, and one of another time that is not.
+    within, outside = decided[-1][0], decided[0][0]
+    kept, whole = LogFiles(out).records(0), log.records(0)
+    assert (kept[outside].content, kept[within]) == (b"", whole[within])
+    kept[within] = Kept(kept[within].offset, is_left_out=True)
+    kept[outside] = whole[outside]
+    LogFiles(out).records_path(0).write_bytes(b"".join(map(framed, kept)))
+    told = {(one.code, one.record) for one in verify(out, key).problems if one.record is not None}
+    assert {("missing-record", within), ("inserted-record", outside)} <= told
+
+
+def test_a_period_in_which_nothing_was_decided_is_exported_as_that(
+    town: Path, tmp_path: Path
+) -> None:
+    """Not one record goes along, and what a whole log has is told as left out."""
+    period = Period(until=datetime(2020, 1, 1, tzinfo=UTC))
+    empty = exported(town, tmp_path / "empty", period=period)
     result = verify(empty, key_of(town))
     assert (result.problems, result.left_out) == ([], result.records)
     assert not list((empty / "records").glob("*"))
-    now = exported(town, tmp_path / "now", period=Period(since=datetime(2020, 1, 1, tzinfo=UTC)))
-    assert verify(now, key_of(town)).left_out == 0
+
+
+@pytest.mark.parametrize("name", [EXPORT, *LISTED])
+def test_rubbish_in_a_file_is_a_problem_and_no_more(
+    town: Path, whole: Path, tmp_path: Path, name: str
+) -> None:
+    """Whatever the bytes are, the answer is that the export does not verify."""
+    path, key = tmp_path / "out", key_of(town)
+    shutil.copytree(whole, path)
+    chance = random.Random(name)  # noqa: S311  the same in every run
+    rubbish = [
+        b"",
+        b"\n\n",
+        b"null\n",
+        b"[" * 100_000,
+        b'{"entry":0,"offset":' + b"9" * 5000 + b"}\n",
+        b'{"entry":0,"candidate":null,"copy_of":[[],{}],"offset":0,"key":1,"value":[]}\n',
+        chance.randbytes(300),
+    ]
+    before = (path / name).read_bytes()
+    for data in rubbish:
+        (path / name).write_bytes(data)
+        assert data == before or not verify(path, key).is_verified
+    (path / name).unlink()
+    assert not verify(path, key).is_verified
+
+
+def test_every_problem_is_told_of_in_the_page() -> None:
+    """An auditor finds the code that `verify` gives."""
+    root = Path(__file__).parents[2]
+    page = (root / "docs/using/verifying.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page))
+    names = ("verifying", "offline", "export_control", "deciding_again", "shredding_acts")
+    given: set[str] = set()
+    for name in names:
+        source = (root / f"broker/evidence/{name}.py").read_text(encoding="utf-8")
+        given |= set(re.findall(r'(?:find\(|yield )\s*"([a-z]+(?:-[a-z]+)+)",', source))
+    assert len(given) > 30
+    assert given <= told
 
 
 # -- faults ------------------------------------------------------------------------------
