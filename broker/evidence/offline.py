@@ -21,7 +21,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from agreements.candidates import to_us
 from broker.acts import Act, ActKind, read_entry
 from broker.delivering import DELIVERIES
 from broker.evidence import export_files as files
@@ -112,7 +111,8 @@ class _ExportCheck:
         self._again: DecidingAgain | None = None
         self._whole: set[str] = set()
         self._waiting: list[Unchecked] = []
-        self._newest_us = 0
+        self._shredded = 0
+        self._shredded_until_ms = 0  # deliveries of shredded records came before
 
     def run(self, witnesses: tuple[NoteKey, ...], progress: Progress | None) -> None:
         """Take every step. Raises `Enough`."""
@@ -166,10 +166,13 @@ class _ExportCheck:
         except Exception:  # noqa: BLE001  whatever is made of bytes that are no record
             self._find("not-a-record", "it is neither a decision record nor an act", index)
             return
+        if sum(self.result.shredded.values()) != self._shredded:
+            # The first that is there after some that are not; an act always follows them.
+            self._shredded = sum(self.result.shredded.values())
+            self._shredded_until_ms = max(self._shredded_until_ms, record.timestamp_ms)
         if isinstance(entry, Act):
             self._act(entry, index)
             return
-        self._newest_us = max(self._newest_us, to_us(entry["decidedAt"]))
         proof = self._event_of(entry, index)
         for place, candidate in enumerate(entry["candidates"]):
             if candidate["outcome"] == "permit":
@@ -286,9 +289,7 @@ class _ExportCheck:
     def _is_of_shredded(self, line: Mapping[str, Any]) -> bool:
         """Whether a record that was shredded may have permitted a delivery."""
         at_ms = line.get("at_ms")
-        return (
-            bool(self.result.shredded) and type(at_ms) is int and at_ms <= self._newest_us // 1000
-        )
+        return self._shredded > 0 and type(at_ms) is int and at_ms <= self._shredded_until_ms
 
     def _find(self, code: str, message: str, record: int | None = None) -> None:
         if record is not None:
