@@ -11,10 +11,13 @@ import pytest
 from commands import answer_here as answer
 from commands import concordat_here as concordat
 
+from broker.acts import is_act
+from broker.evidence.entries import record_from
 from broker.evidence.following import log_kept
 from broker.evidence.reading import LogFiles
 from broker.evidence.retaining import retention_kept
 from broker.evidence.writing import locked
+from broker.recording import read_decision
 from broker.routing import DECISIONS
 from broker.scheme import SchemeFolder
 from broker.settings import read_settings
@@ -72,6 +75,27 @@ def test_what_is_due_is_told_and_then_shredded(folder: Path) -> None:
         (left,) = database.execute(find, span).fetchone()
     assert left < before - due + 10
     assert answer("evidence", "shred", "--dry-run", folder=folder)["shredded"] == {}
+
+
+def test_what_was_shredded_is_found_by_nobody_and_an_export_still_verifies(folder: Path) -> None:
+    """The query store forgets the same entries; deliveries that have lost theirs are known."""
+    kept = LogFiles(folder / "evidence").records(1)
+    records = [
+        record_from(one.content, topic=DECISIONS, partition=0, offset=one.offset) for one in kept
+    ]
+    event = next(
+        read_decision(one.value or b"")["eventId"] for one in records if not is_act(one.value)
+    )
+    ask = ("audit", "event", event, "--reason", "SAR-2026-014")
+    before = answer(*ask, folder=folder)
+    assert before["disclosures"] or before["refused"]
+    answer("evidence", "shred", folder=folder)
+    after = answer(*ask, folder=folder)
+    assert (after["disclosures"], after["refused"]) == ([], [])
+    answer("evidence", "export", "--to", folder / "export", folder=folder)
+    found = json.loads(concordat("verify", folder / "export", "--json").stdout)
+    assert (found["verified"], found["problems"]) == (True, [])
+    assert found["shredded"] > 0
 
 
 def test_a_legal_hold_keeps_records_until_it_is_lifted(folder: Path) -> None:
