@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 from agreements.deciding import checks
 from agreements.gateways import gateway
-from broker.acts import check_words, is_act, record_reading
+from broker.acts import is_act, record_reading
 from broker.control import ControlState, Snapshot
 from broker.delivering import clause_of
 from broker.holding import HELD
@@ -84,8 +84,6 @@ async def explain_on_record(  # noqa: PLR0913  what is asked, and who asks why
         BadAct: who or why cannot be recorded.
 
     """
-    check_words("who asks", by)
-    check_words("the reason", reason)
     told, found, refused = {}, 0, None
     try:
         told = await explain(scheme, streams, event_id, recipient=recipient)

@@ -16,7 +16,7 @@ from town import COUNCIL, SCHOOL, WHO, Town, found_town, now, the_agreement, ver
 
 from agreements.canonical import canonical_form
 from agreements.signatures import SignatureType
-from broker.acts import Act, ActKind, officer
+from broker.acts import Act, ActKind, act_record, officer, read_act
 from broker.administration import put_agreement, sign_agreement, standings
 from broker.control import TOPIC as CONTROL
 from broker.recording import read_decision
@@ -284,6 +284,48 @@ async def test_an_export_is_on_record_or_it_is_not_handed_out(
         "concordat: the test's own\n",
     )
     assert not refused.exists()
+
+
+async def test_who_asked_can_be_asked(town: Town) -> None:
+    """From the log's files and from what is not in them yet; and that is a question as well."""
+    await town.agree(the_agreement())
+    await town.publish()
+    await town.route()
+    (record,) = await decision_records(town.streams)
+    event = read_decision(record.value or b"")["eventId"]
+    await run(town, "explain", event, "--by", "A. Auditor", "--reason", "SAR-2026-014")
+    await run(town, "evidence", "update")
+    await run(town, "explain", event, "--by", "B. Auditor", "--reason", "SAR-2026-015")
+    asking = ("audit", "acts", "--kind", "reading", "--by", "C. Officer", "--reason", "yearly look")
+    first, second = [
+        (await asyncio.to_thread(answer_here, *asking, folder=town.scheme.path))["acts"]
+        for _ in range(2)
+    ]
+    assert [(one["by"], one["results"]) for one in first] == [("A. Auditor", 1), ("B. Auditor", 1)]
+    assert second[:2] == first
+    assert (second[2]["by"], second[2]["results"]) == ("C. Officer", 2)
+    entries = [one["entry"] for one in second]
+    values = [record.value async for record in town.streams.read("decisions")]
+    assert [read_act(values[entry] or b"").by for entry in entries] == [one["by"] for one in second]
+    everything = await asyncio.to_thread(
+        concordat_here, "audit", "acts", "--reason", "yearly look", folder=town.scheme.path
+    )
+    assert everything.returncode == 0, everything.stderr
+    assert f"explain {event}" in everything.stdout
+    assert "control  by Somebody" in everything.stdout
+    missing = await run(town, "audit", "acts")
+    assert missing[0] == 2
+
+
+async def test_what_others_have_written_does_nothing_to_a_terminal(town: Town) -> None:
+    """The key of a document and the name of a signatory are for their makers to choose."""
+    hostile = Act(ActKind.CONTROL, now(), "\x1b[2JA", "agreement|\x1b]0;gone\x07|1")
+    await town.streams.append([act_record(hostile)])
+    done = await asyncio.to_thread(
+        concordat_here, "audit", "acts", "--reason", "yearly look", folder=town.scheme.path
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(letter.isprintable() or letter == "\n" for letter in done.stdout)
 
 
 async def test_acts_are_no_unreadable_decisions(town: Town) -> None:
