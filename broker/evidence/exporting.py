@@ -25,6 +25,7 @@ from broker.evidence.entries import BadEntry, Kept, record_from
 from broker.evidence.export_lines import line_of, proof_line, text_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed
+from broker.evidence.shredding_acts import Shreddings
 from broker.freshness import TOPIC as FRESHNESS_TOPIC
 from broker.freshness import Chain, Statement
 from broker.opening import EVENTS as EVENTS_TOPIC
@@ -45,7 +46,8 @@ from schemas.tiles import WIDTH
 Progress = Callable[[int, int], None]
 """Called with how many records were looked at, and how many there are."""
 
-_TOLD_EVERY: Final = 250
+_TRIES: Final = 3
+"""Times that an export is begun again because records were shredded meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,15 @@ async def export(
         raise files.NothingToExport(
             "no checkpoint is signed yet: run `concordat evidence update` first"
         )
-    partial = _begin(to)
-    copy_tree(source.log, latest, partial, public)
-    with DeliveriesIndex(partial / "deliveries.db") as index:
-        run = _Export(source, partial, latest[0].size, period, index)
-        await run.write(progress)
+    for _ in range(_TRIES):
+        partial = _begin(to)
+        copy_tree(source.log, latest, partial, public)
+        with DeliveriesIndex(partial / "deliveries.db") as index:
+            run = _Export(source, partial, latest[0].size, period, index)
+            await run.write(progress)
+        before, latest = latest, source.log.latest(public) or latest
+        if latest[0].size == before[0].size or not run.lost_records():
+            break
     run.finish(public)
     partial.rename(to)
     return run.result
@@ -118,6 +124,7 @@ class _Export:
         self.result = Exported(size)
         self.left_out: list[tuple[int, int]] = []
         self._gone: set[str] = set()
+        self._shreddings = Shreddings()
         self._source = source
         self._to = to
         self._period = period
@@ -135,6 +142,10 @@ class _Export:
         await self._deliveries(end)
         await self._documents()
         await self._see_what_is_gone()
+
+    def lost_records(self) -> bool:
+        """Whether records were shredded meanwhile, by an act behind the last checkpoint."""
+        return any(True for _ in self._shreddings.problems(self._source.log.entries))
 
     def finish(self, public: NoteKey) -> None:
         """Write the keys, and sign what all this is."""
@@ -185,6 +196,10 @@ class _Export:
 
     def _told(self, kept: Kept, index: int) -> tuple[Kept, Mapping[str, Any] | None]:
         """Return what goes along of a record, and the decision that it tells of."""
+        if kept.is_shredded:
+            self._shreddings.see_shredded(index, kept.shredded_under)
+        else:
+            self._shreddings.see_record(index, kept)
         entry = None if kept.is_shredded else _entry_of(kept)
         if isinstance(entry, dict):
             at_ms = to_us(entry["decidedAt"]) // 1000

@@ -15,7 +15,7 @@ import pytest
 from commands import concordat_here
 from town import COUNCIL, SCHOOL, Town, found_town, the_agreement
 
-from broker.acts import is_act
+from broker.acts import is_act, record_act
 from broker.evidence.entries import Kept, record_from
 from broker.evidence.export_files import (
     CONTROL,
@@ -31,6 +31,7 @@ from broker.evidence.exporting import Source, export
 from broker.evidence.following import EvidenceWorker
 from broker.evidence.offline import own_key, verify
 from broker.evidence.reading import LogFiles, framed
+from broker.evidence.shredding import Plan, acts_of
 from broker.evidence.verifying import Verified
 from broker.evidence.writing import writing
 from broker.periods import Period
@@ -410,6 +411,30 @@ def test_what_is_decided_after_the_last_checkpoint_is_no_stray(town: Path, tmp_p
     asyncio.run(route_more())
     result = verify(exported(folder, tmp_path / "out"), key_of(folder))
     assert (result.problems, result.counts["deliveries"]) == ([], EVENTS_PUBLISHED)
+
+
+def test_what_was_shredded_is_exported_as_that(town: Path, tmp_path: Path) -> None:
+    """Its act is there, whatever the period; nobody can say any more what its delivery was."""
+    folder = tmp_path / "town"
+    shutil.copytree(town, folder)
+    scheme, log = scheme_in(folder), LogFiles(folder / "evidence")
+    index = decided_at(log)[3][0]
+    made = Plan(datetime.now(UTC), {"retention P1D": [index]})
+    (act,) = acts_of(made, log, by="the test", at=datetime.now(UTC))
+
+    async def shred() -> None:
+        async with scheme.streams() as streams:
+            await record_act(streams, act)
+            await write_log(scheme, streams)
+
+    asyncio.run(shred())
+    result = verify(exported(folder, tmp_path / "out"), key_of(folder)).to_json()
+    assert (result["problems"], result["shredded"]) == ([], 1)
+    assert result["shredded_under"] == {"retention P1D": 1}
+    assert (result["deliveries"], result["deliveries_of_shredded"]) == (EVENTS_PUBLISHED - 1, 1)
+    before = Period(until=datetime(2020, 1, 1, tzinfo=UTC))
+    result = verify(exported(folder, tmp_path / "before", period=before), key_of(folder)).to_json()
+    assert (result["problems"], result["shredded"], result["acts"]) == ([], 1, 1)
 
 
 def test_a_folder_brings_the_key_that_it_names(whole: Path, town: Path, tmp_path: Path) -> None:
