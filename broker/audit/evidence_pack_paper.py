@@ -207,7 +207,6 @@ def _sample(pack: Pack) -> Iterator[Block]:
             for one in pack.sample
         ),
         (0.24, 0.14, 0.24, 0.14, 0.24),
-        is_to_fill_in=True,
     )
 
 

@@ -67,6 +67,7 @@ _TERM: Final = ParagraphStyle("term", _BODY, fontName=BOLD)
 _CELL_HEAD: Final = ParagraphStyle("cell head", _SMALL, fontName=BOLD)
 _ROOM_TO_SIGN: Final = 17 * mm
 _ROOM_BELOW: Final = 35 * mm  # or the heading goes to the next page
+_LONGEST_HEADING: Final = 600  # characters; names and titles are a third of that at most
 _PLACED: Final = (
     ("VALIGN", (0, 0), (-1, -1), "TOP"),
     ("TOPPADDING", (0, 0), (-1, -1), 3.5),
@@ -173,7 +174,10 @@ class _Writer:
 
     def _heading(self, heading: tree.Heading) -> Flowable:
         self._headings += 1
-        return _Heading(self.shown(heading.text), heading.level, self._headings)
+        text = self.shown(heading.text)
+        if len(text) > _LONGEST_HEADING:  # it may go over a page's end, which a heading cannot
+            return Paragraph(escape(text), _HEADINGS[heading.level])
+        return _Heading(text, heading.level, self._headings)
 
     def _block(self, block: tree.Block) -> list[Flowable]:
         if isinstance(block, tree.Heading):

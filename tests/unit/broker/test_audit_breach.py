@@ -57,6 +57,8 @@ def test_only_the_recipient_the_flow_and_the_agreement_that_were_named_count() -
     assert _file(_one(1), school, other).records == 2
     scope = Scope(TRUST, Period(), agreement=_one(1).agreement, flow="to-health")
     assert _file(_one(1), school, other, scope=scope).records == 1
+    second = replace(_one(2), flow="another")
+    assert _file(_one(1), second, scope=Scope(TRUST, Period(), flow="to-health")).records == 1
 
 
 def test_what_was_not_shared_is_no_breach_and_what_waits_is_told() -> None:
@@ -89,13 +91,26 @@ def test_one_command_stops_the_flow_and_survives_a_shell() -> None:
     words = shlex.split(command)
     assert words[:3] == ["concordat", "agreement", "suspend"]
     assert words[3] == agreements()["looked-after-placements"].id
-    assert words[4:6] == ["--as", SOCIAL_CARE]
+    assert words[4:] == ["--as", SOCIAL_CARE, "--reason", f"Suspected breach at {TRUST}"]
     text = agreements()["looked-after-placements"]
     hostile = from_document(to_document(text) | {"id": "https://x.example/$(reboot);'"})
     terms = Terms({(hostile.id, digest(hostile)): hostile}, the_terms().parties, shipped())
     one = replace(_one(1), agreement=hostile.id, hash=digest(hostile))
     (command,) = _file(one, terms=terms).commands()
     assert shlex.split(command)[3] == hostile.id
+
+
+def test_who_tells_the_commissioner_is_whom_the_agreement_names() -> None:
+    """Without a lead it is whose data it was; the command is always theirs."""
+    document = to_document(agreements()["looked-after-placements"])
+    for lead, teller in ((TRUST, TRUST), (None, SOCIAL_CARE)):
+        breach = {name: one for name, one in document["breach"].items() if name != "ico_lead"}
+        named = breach | ({"ico_lead": lead} if lead else {})
+        text = from_document(document | {"breach": named})
+        terms = Terms({(text.id, digest(text)): text}, the_terms().parties, shipped())
+        made = _file(_one(1, hash=digest(text)), terms=terms)
+        assert made.leads == (teller,)
+        assert f"--as {SOCIAL_CARE} " in made.commands()[0]
 
 
 def test_categories_items_and_their_forms_are_in_the_file() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -10,13 +11,16 @@ from papers_world import ASKED, NOON, a_disclosure, refused, the_terms
 from agreements.paper import to_html
 from broker.acts import Act, ActKind
 from broker.audit.access_log import AccessLog, access_log
+from broker.audit.clocks import answer_by
 from broker.audit.disclosures import Disclosure
 from broker.audit.evidence_pack import Gathering, Pack
 from broker.audit.forms import MOST_ROWS, TooLongForPaper, rendered
+from broker.audit.schedule import schedule
 from broker.audit.traffic import counted
 from broker.periods import Period
 from schemas.control import Assured
 
+CLOCK = answer_by(date(2026, 11, 2))
 POLICE, SOCIAL_CARE = "anyshire-police", "anytown-childrens-social-care"
 TO_POLICE = a_disclosure("missing-children", "to-police", index=3)
 FROM_POLICE = a_disclosure(
@@ -109,7 +113,10 @@ def test_whoever_has_the_log_draws_the_same_sample_in_whatever_order_it_is_read(
     """Neither side chooses what is followed up."""
     one = _gathered(MANY).sample()
     assert one == _gathered(list(reversed(MANY))).sample()
-    assert len(one) == 3
+    lots = sorted(
+        MANY, key=lambda d: sha256(f"root{d.event_id}\0{d.recipient}\0{d.flow}".encode()).digest()
+    )
+    assert {drawn.event_id for drawn in one} == {drawn.event_id for drawn in lots[:3]}
     assert _gathered(MANY, seed=b"other root").sample() != one
 
 
@@ -174,6 +181,17 @@ def test_the_sample_has_room_for_what_was_found_and_the_seal_to_find_it_by() -> 
     assert len(rows) == 3
     assert sheet.header[-2:] == ("found_at_partner", "remarks")
     assert {row[7] for row in rows} == {bytes(32).hex()}
+
+
+def test_text_of_any_length_goes_over_the_pages_of_a_pdf() -> None:
+    """A hostile name or event id cannot keep the paper from being made."""
+    long = replace(TO_POLICE, event_id="A" * 2000, flow="word " * 800, publisher="party " * 700)
+    for document in (
+        _pack(traffic=counted([long]), sample=(long,)),
+        _log([long]),
+        schedule([long], the_terms(), asked=ASKED, clock=CLOCK, found_by=["upn"]),
+    ):
+        assert b"".join(rendered(document, "pdf")).startswith(b"%PDF")
 
 
 def test_a_partner_with_nothing_gets_a_pack_that_says_so() -> None:

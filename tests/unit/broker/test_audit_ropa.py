@@ -60,6 +60,11 @@ def test_a_provider_names_its_recipients_and_keeps_by_its_own_rules() -> None:
     assert to_health["side"] == "provides"
     assert to_health["recipients"] == [TRUST]
     assert to_health["retention"] == []
+    kept = {"party": SOCIAL_CARE, "period": "P1Y", "trigger": "Receipt", "disposal": "Deletion"}
+    text = from_document(to_document(PLACEMENTS) | {"retention": [kept]})
+    terms = Terms({(text.id, digest(text)): text}, the_terms().parties, shipped())
+    made = _ropa(terms=terms, states=_in_force(text), parties=[SOCIAL_CARE])
+    assert not any(one.retention for one in made.records[0].activities)
 
 
 def test_real_traffic_stands_beside_what_was_agreed() -> None:
@@ -131,6 +136,30 @@ def test_an_event_without_recipient_or_an_unknown_text_does_not_stop_the_record(
     nobody = a_disclosure(recipient="", outcome="deny", reason="no-agreement")
     unknown = a_disclosure(hash="00" * 32)
     assert _ropa(nobody, unknown).records[0].activities[0].tally.shared == 0
+    assert counted([nobody]) == {}
+
+
+def test_a_flow_among_several_is_one_activity_with_the_traffic_of_all_but_oneself() -> None:
+    """A reciprocal flow: nobody is a recipient of its own data."""
+    document = to_document(PLACEMENTS)
+    for role in document["parties"]:
+        role["direction"] = "both"
+    everybody = [role["id"] for role in document["parties"]]
+    document["flows"] = [document["flows"][0] | {"from": everybody, "to": everybody}]
+    text = from_document(document)
+    terms = Terms({(text.id, digest(text)): text}, the_terms().parties, shipped())
+    others = [party for party in everybody if party != TRUST]
+    sent = [
+        a_disclosure(hash=digest(text), publisher=TRUST, recipient=to, decided_at=NOON + when)
+        for to, when in zip(others, map(timedelta, (2, 1, 3)), strict=True)
+    ]
+    provides = _ropa(*sent, terms=terms, states=_in_force(text)).records[0].activities[0]
+    assert provides.others == tuple(others)
+    assert provides.tally.shared == 3
+    assert (provides.tally.first, provides.tally.last) == (
+        NOON + timedelta(1),
+        NOON + timedelta(3),
+    )
 
 
 def test_the_sheet_has_a_row_for_each_activity() -> None:

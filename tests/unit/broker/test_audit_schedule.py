@@ -15,7 +15,7 @@ from broker.audit.clocks import answer_by
 from broker.audit.disclosures import Disclosure
 from broker.audit.forms import MOST_ROWS, TooLongForPaper, rendered
 from broker.audit.schedule import Schedule, schedule
-from schemas.catalogue import Sensitivity
+from schemas.catalogue import Catalogue, Sensitivity
 
 CLOCK = answer_by(date(2026, 11, 2))
 
@@ -75,7 +75,41 @@ def test_what_an_item_is_decides_what_must_be_looked_at(
     assert code in _codes(a_disclosure(event_type=event_type, items=(item,)))
 
 
-def test_every_sensitivity_but_two_has_its_caution() -> None:
+def test_an_item_needs_the_care_of_all_its_parts_and_of_all_revisions() -> None:
+    """A list shared as a whole tells what is in it; a label once given is not forgotten."""
+
+    def schema(revision: int, *labels: str) -> str:
+        part = {"name": "who", "type": "string", "sensitivity": list(labels)}
+        inner = {"type": "record", "name": "Part", "fields": [part]}
+        more = [{"name": f"later{n}", "type": "string", "default": ""} for n in range(revision)]
+        return json.dumps(
+            {
+                "type": "record",
+                "name": "Example",
+                "namespace": "uk.example.v1",
+                "eventType": "uk.example.thing.v1",
+                "revision": revision,
+                "fields": [
+                    {
+                        "name": "ref",
+                        "type": "string",
+                        "identifier": "person-ref",
+                        "subject": "primary",
+                    },
+                    {"name": "people", "type": {"type": "array", "items": inner}},
+                    *more,
+                ],
+            }
+        )
+
+    catalogue = Catalogue.of([schema(1, "third-party"), schema(2, "adoption"), schema(3)])
+    terms = replace(the_terms(), catalogue=catalogue)
+    for item in ("people", "people.who"):
+        assert terms.labels("uk.example.thing.v1", item) == {"third-party", "adoption"}
+    assert terms.labels("uk.example.thing.v1", "ref") == set()
+
+
+def test_every_sensitivity_but_three_has_its_caution() -> None:
     """A new label of the schemas must get a rule here, or be named as needing none."""
     from broker.audit.cautions import _BY_LABEL
 
@@ -90,6 +124,15 @@ def test_a_law_enforcement_body_on_either_side_is_asked_first() -> None:
     assert "law-enforcement" in _codes(to_police)
     assert "law-enforcement" in _codes(from_police)
     assert "law-enforcement" not in _codes(a_disclosure())
+    police = "anyshire-police"
+    part_three = to_police.receiver
+    for one in (
+        a_disclosure(publisher=police),
+        a_disclosure(recipient=police),
+        a_disclosure(provider=part_three),
+        a_disclosure(receiver=part_three),
+    ):
+        assert "law-enforcement" in _codes(one)
 
 
 def test_sharing_that_people_are_not_told_of_is_marked() -> None:
