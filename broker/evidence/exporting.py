@@ -22,25 +22,20 @@ from broker.evidence import export_files as files
 from broker.evidence.copying import copy_tree
 from broker.evidence.deliveries_index import DeliveriesIndex
 from broker.evidence.entries import BadEntry, Kept, record_from
-from broker.evidence.export_lines import line_of, proof_line, text_of
+from broker.evidence.event_proofs import EventProofs
+from broker.evidence.export_lines import line_of, text_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed
 from broker.evidence.shredding_acts import Shreddings
 from broker.freshness import TOPIC as FRESHNESS_TOPIC
 from broker.freshness import Chain, Statement
 from broker.opening import EVENTS as EVENTS_TOPIC
-from broker.past import EventReader
 from broker.periods import Period
 from broker.routing import DECISIONS
 from connectors.streams import Record, Streams
-from schemas.batch_proofs import BatchProof
-from schemas.control import BROKER, Kind, Party, open_document, parse_document_key
-from schemas.envelopes import read_envelope
 from schemas.errors import RejectedInput
-from schemas.events import dataschema_of
 from schemas.keys import BadSignature, SealingKey, VerifyingKey
 from schemas.notes import NoteKey
-from schemas.sealing import Binding, Opener
 from schemas.tiles import WIDTH
 
 Progress = Callable[[int, int], None]
@@ -130,14 +125,13 @@ class _Export:
         self._period = period
         self._first_ms, self._end_ms = period.to_ms()
         self._index = index
-        self._senders: dict[str, VerifyingKey] = {}
-        self._opener = Opener(source.sealing, self._senders.get)
+        self._proofs = EventProofs(source.streams, source.sealing, source.scheme_key)
 
     async def write(self, progress: Progress | None) -> None:
         """Write everything that is not the tree."""
         # The documents come first for the publishers' keys, and again at the end, so that
         # none is missing by which something was decided meanwhile.
-        await self._learn_senders()
+        await self._proofs.learn_senders()
         end = await self._records(progress)
         await self._deliveries(end)
         await self._documents()
@@ -166,15 +160,9 @@ class _Export:
         signed = manifest.sign(self._source.keys.signing)
         (to / files.EXPORT).write_text(signed, encoding="utf-8")
 
-    async def _learn_senders(self) -> None:
-        async for record in self._source.streams.read(CONTROL_TOPIC):
-            for key in _signing_keys(record, self._source.scheme_key):
-                self._senders[key.kid] = key
-
     async def _records(self, progress: Progress | None) -> int:
         """Write records and the lines of their events; return the offset after the last."""
         log, size, offset = self._source.log, self.result.size, -1
-        reader = EventReader(self._source.streams)
         with (self._to / files.EVENTS).open("w", encoding="ascii") as events:
             for number in range(-(-size // WIDTH)):
                 first = number * WIDTH
@@ -186,12 +174,14 @@ class _Export:
                     path.write_bytes(b"".join(framed(kept) for kept, _ in told))
                 for at, (_, decision) in enumerate(told):
                     if decision is not None:
-                        line = await self._event_line(reader, first + at, decision)
+                        line = await self._proofs.line(first + at, decision)
                         events.write(line_of(line))
                 offset = bundle[-1].offset if bundle else offset
                 if progress is not None:
                     progress(min(first + WIDTH, size), size)
-        await reader.close()
+        await self._proofs.close()
+        self.result.not_held["events"] = self._proofs.gone
+        self.result.not_opened = self._proofs.unopened
         return offset + 1
 
     def _told(self, kept: Kept, index: int) -> tuple[Kept, Mapping[str, Any] | None]:
@@ -228,30 +218,6 @@ class _Export:
         else:
             self.left_out.append((index, index))
         return Kept(kept.offset, is_left_out=True), None
-
-    async def _event_line(
-        self, reader: EventReader, index: int, decision: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        place = (decision["topic"], decision["partition"], decision["offset"])
-        event = await reader.at(*place)
-        line: dict[str, Any] = {"entry": index}
-        if event is None:
-            self.result.not_held["events"] += 1
-            return line | {"held": False}
-        try:
-            proof = proof_line(BatchProof.of(self._open(event)))
-        except RejectedInput:
-            self.result.not_opened += 1
-            return line | {"opens": False}
-        topic, partition, offset = place
-        return line | {"topic": topic, "partition": partition, "offset": offset} | proof
-
-    def _open(self, event: Record) -> bytes:
-        envelope = read_envelope(event.headers)
-        binding = Binding(
-            BROKER, event.topic, envelope.id, envelope.type, dataschema_of(envelope.fingerprint)
-        )
-        return self._opener.open(event.value or b"", binding.to_aad())
 
     async def _deliveries(self, end: int) -> None:
         streams = self._source.streams
@@ -318,16 +284,6 @@ def _entry_of(kept: Kept) -> dict[str, Any] | Act | None:
         record = record_from(kept.content, topic=DECISIONS, partition=0, offset=kept.offset)
         return read_entry(record.value or b"")
     return None
-
-
-def _signing_keys(record: Record, scheme_key: VerifyingKey) -> list[VerifyingKey]:
-    """Return the keys that the scheme says a party has or had; of other documents, none."""
-    with suppress(RejectedInput, ValueError, KeyError, TypeError):
-        if parse_document_key(record.key or b"").kind is Kind.PARTY:
-            jws = json.loads(record.value or b"")["jws"]
-            party = Party.model_validate(open_document(jws, scheme_key))
-            return [VerifyingKey.from_jwk(jwk) for jwk in party.signing_keys]
-    return []
 
 
 def _delivery_line(record: Record) -> dict[str, Any]:
