@@ -4,23 +4,17 @@ Reading alone, without a group: nothing is written, and no offsets move. In memo
 time are a page of decision records, and one of events for each publisher's partition.
 """
 
-import io
-import json
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import fastavro
-
-from agreements.candidates import to_us
 from agreements.gain_figures import Happened
 from broker.acts import is_act
 from broker.periods import Period
-from broker.recording import FINGERPRINT, SCHEMA_TEXT, read_decision, text
+from broker.record_parts import Part, PartsReader, UnreadableDecision
+from broker.recording import text
 from broker.routing import DECISIONS
 from connectors.streams import Record, Streams
-from schemas.errors import EvidenceError
-from schemas.framing import frame
 
 Told = Callable[[int, int], None]
 """Called with how many decision records have been looked at, and of how many."""
@@ -32,13 +26,8 @@ _OPEN_AT_ONCE: Final = 32
 """Partitions that are being read: on Kafka each is a consumer with connections of its own."""
 _LATE_MS: Final = 120_000
 """By how much a record's place in time may be before its decision: clocks differ."""
-_KEPT_PARTS: Final = 32
-
-
-class UnreadableDecision(EvidenceError):
-    """What lies on ``decisions`` is not a decision record of ours."""
-
-    code: ClassVar[str] = "unreadable-decision"
+_KEPT: Final = 4096
+"""Candidates as they are written, bar the digest of the seal."""
 
 
 class Decided(NamedTuple):
@@ -60,15 +49,11 @@ class Decided(NamedTuple):
 
 
 class DecisionReader:
-    """Reads decision records several times as fast as fastavro alone.
-
-    What one flow does for one recipient is, bar the digest of the seal, written in the
-    same bytes again and again. An encoding says itself where it ends, so bytes that begin
-    with one that was read before mean the same again.
-    """
+    """Reads decision records: what they say of each candidate is made once for many."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, int], list[_Part]] = {}
+        self._reader = PartsReader()
+        self._known: dict[bytes, Happened] = {}
 
     def read(self, value: bytes) -> Decided:
         """Return what a record on ``decisions`` says.
@@ -77,54 +62,27 @@ class DecisionReader:
             UnreadableDecision: it is not a decision record.
 
         """
-        try:
-            return self._read(value) if value.startswith(_FRAME) else _slowly(value)
-        except Exception as error:  # noqa: BLE001  whatever fastavro makes of bytes that are none
-            # Not its text, which may hold some of them.
-            raise UnreadableDecision(
-                f"expected a decision record ({type(error).__name__})"
-            ) from None
+        parts = self._reader.read(value)
+        return Decided(
+            parts.topic,
+            parts.partition,
+            parts.offset,
+            parts.event_id.decode(),
+            parts.event_type,
+            parts.publisher,
+            parts.decided_ms,
+            parts.rules,
+            tuple([self._happened(part) for part, _ in parts.candidates]),
+            parts.settles is not None,
+        )
 
-    def _read(self, value: bytes) -> Decided:
-        buffer = io.BytesIO(value)
-        buffer.seek(len(_FRAME))
-        head: Any = fastavro.schemaless_reader(buffer, _HEAD, None)
-        at = buffer.tell()
-        if value[at] >= _LONGER:
-            return _slowly(value)  # dozens of candidates
-        number, at = value[at] >> 1, at + 1
-        candidates = []
-        for place in range(number):
-            known = self._known.setdefault((head["publisher"], head["eventType"], place), [])
-            part, happened = _known_part(known, value, at) or _next_part(known, value, at)
-            candidates.append(happened)
-            at += len(part)
-            at += 1 + (value[at] >> 1)  # the digest of the seal, of 0 or 32 bytes
-        at += 1 if number else 0  # the block of none that ends the array
-        settles = value[at] != _NULL
-        if not settles and at + 1 != len(value):
-            raise ValueError("expected nothing after a decision record")
-        return _decided(head, tuple(candidates), settles=settles)
-
-
-_Part = tuple[bytes, Happened]
-
-
-def _known_part(known: list[_Part], value: bytes, at: int) -> _Part | None:
-    for pair in known:
-        if value.startswith(pair[0], at):
-            return pair
-    return None
-
-
-def _next_part(known: list[_Part], value: bytes, at: int) -> _Part:
-    buffer = io.BytesIO(value)
-    buffer.seek(at)
-    read: Any = fastavro.schemaless_reader(buffer, _CANDIDATE, None)
-    pair = (value[at : buffer.tell()], _happened(read))
-    known.insert(0, pair)
-    del known[_KEPT_PARTS:]
-    return pair
+    def _happened(self, part: Part) -> Happened:
+        found = self._known.get(part.body)
+        if found is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            found = self._known[part.body] = _happened(part.says)
+        return found
 
 
 async def decided(
@@ -230,31 +188,7 @@ async def _read(streams: Streams, topic: str, partition: int, start: int) -> Asy
         yield record
 
 
-def _slowly(value: bytes) -> Decided:
-    """Read a record of a former schema."""
-    record = read_decision(value)
-    moment = record["decidedAt"]
-    head = record | {"decidedAt": to_us(moment) // 1000}
-    candidates = tuple(map(_happened, record["candidates"]))
-    return _decided(head, candidates, settles=record.get("settles") is not None)
-
-
-def _decided(head: dict[str, Any], candidates: tuple[Happened, ...], *, settles: bool) -> Decided:
-    return Decided(
-        head["topic"],
-        head["partition"],
-        head["offset"],
-        head["eventId"],
-        head["eventType"],
-        head["publisher"],
-        head["decidedAt"],
-        head["rules"],
-        candidates,
-        settles,
-    )
-
-
-def _happened(read: dict[str, Any]) -> Happened:
+def _happened(read: Mapping[str, Any]) -> Happened:
     return Happened(
         agreement=read["agreement"],
         version=read["version"],
@@ -267,31 +201,3 @@ def _happened(read: dict[str, Any]) -> Happened:
         transforms=tuple(read["transforms"].items()),
         withheld=tuple(read["withheld"].items()),
     )
-
-
-def _plain(schema: Any) -> Any:
-    """Return a schema without logical types, so that times are read as numbers."""
-    if isinstance(schema, dict):
-        return {name: _plain(part) for name, part in schema.items() if name != "logicalType"}
-    return [_plain(part) for part in schema] if isinstance(schema, list) else schema
-
-
-def _parts() -> tuple[Any, Any]:
-    """Return the schema of what stands before the candidates, and of a candidate's part."""
-    whole = _plain(json.loads(SCHEMA_TEXT))
-    names = [part["name"] for part in whole["fields"]]
-    at = names.index("candidates")
-    candidate = whole["fields"][at]["type"]["items"]
-    if candidate["fields"][-1]["name"] != "sealed" or names[at + 1 :] != ["settles"]:
-        raise AssertionError("the schema of decisions has changed: so must this reader")
-    return (
-        fastavro.parse_schema(whole | {"fields": whole["fields"][:at]}),
-        fastavro.parse_schema(candidate | {"fields": candidate["fields"][:-1]}),
-    )
-
-
-_FRAME: Final = frame(FINGERPRINT, b"")
-_HEAD, _CANDIDATE = _parts()
-_LONGER: Final = 0x80
-"""A number of one byte is below it."""
-_NULL: Final = 0

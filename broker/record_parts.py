@@ -98,6 +98,9 @@ class PartsReader:
             return _slowly(value)
         if at + 1 != len(value):
             raise ValueError("expected nothing after a decision record")
+        if length < 0 or not (0 <= occurred_ms < _LAST_MS and 0 <= says["decidedAt"] < _LAST_MS):
+            raise ValueError("expected a length, and times before the year 10000")
+        event_id.decode()
         return Parts(
             says["eventType"],
             says["publisher"],
@@ -229,6 +232,8 @@ _READ_HERE: Final = [
 _FRAME: Final = frame(FINGERPRINT, b"")
 _HEAD, _CANDIDATE = _parts()
 _DIGEST_BYTES: Final = 32
+_LAST_MS: Final = 253_402_300_800_000
+"""The first millisecond of the year 10000, which no time of ours can name."""
 _LONGER: Final = 0x80
 """A number of one byte is below it."""
 _NULL: Final = 0

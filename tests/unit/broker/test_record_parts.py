@@ -72,3 +72,13 @@ def test_a_record_with_something_behind_it_is_refused() -> None:
     """It is not what a router writes."""
     with pytest.raises(UnreadableDecision):
         PartsReader().read(Told("e", [blind("amy")]).to_bytes() + b"\0")
+
+
+def test_a_time_that_nobody_can_name_and_an_id_that_is_no_text_are_refused() -> None:
+    """They could be kept, and nothing that meets them could be read any more."""
+    value = Told("event", [blind("amy")]).to_bytes()
+    with pytest.raises(UnreadableDecision):
+        PartsReader().read(value.replace(b"\x0aevent", b"\x0aev\xffnt", 1))
+    at = value.index(b"\x0aevent") + 6
+    with pytest.raises(UnreadableDecision):
+        PartsReader().read(value[:at] + b"\xfe" * 9 + b"\x01" + value[at + 6 :])
