@@ -64,7 +64,9 @@ async def reconciled(
     found = reconcile(counts, statements)
     whys = await _whys(streams, found)
     told = [_told(one, whys) for one in found]
-    differing = sum(len(one["only_counted"]) + len(one["only_logged"]) for one in told)
+    differing = sum(
+        len(one["only_counted"]) + len(one["only_logged"]) + len(one["twice"]) for one in told
+    )
     about = "audit reconcile"
     now = datetime.now(UTC)
     await record_reading(streams, by=by, reason=reason, about=about, results=differing, at=now)
@@ -145,6 +147,7 @@ def _told(one: Difference, whys: Mapping[str, str]) -> dict[str, Any]:
             }
             for event_id in sorted(one.only_logged)
         ],
+        "twice": sorted(one.twice),
     }
 
 

@@ -7,7 +7,7 @@ here: that is for `concordat verify`.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -82,22 +82,23 @@ class LogCounts:
         """Return of what there is something."""
         return self._packed.keys()
 
-    def elements(self, place: Place, *, before_ms: int) -> frozenset[bytes]:
+    def elements(self, place: Place, *, before_ms: int) -> list[bytes]:
         """Return what there is, published before a time."""
         packed, width = self._packed.get(place, b""), _TIME_BYTES + place.side.width
-        return frozenset(
+        return [
             bytes(packed[at + _TIME_BYTES : at + width])
             for at in range(0, len(packed), width)
             if int.from_bytes(packed[at : at + _TIME_BYTES], signed=True) < before_ms
-        )
+        ]
 
 
 @dataclass(slots=True)
 class Difference:
     """How a place of the log and the statement on it agree.
 
-    The sets are of event ids. ``is_named`` is false where they differ in more than a
-    statement can name; ``statement`` is None where the party has stated nothing.
+    The sets are of event ids; ``twice`` are those that the log has more than once.
+    ``is_named`` is false where they differ in more than a statement can name;
+    ``statement`` is None where the party has stated nothing.
     """
 
     place: Place
@@ -105,6 +106,7 @@ class Difference:
     logged: int
     only_counted: set[str] = field(default_factory=set)
     only_logged: set[str] = field(default_factory=set)
+    twice: set[str] = field(default_factory=set)
     is_named: bool = True
 
     @property
@@ -115,6 +117,7 @@ class Difference:
             and self.is_named
             and not self.only_counted
             and not self.only_logged
+            and not self.twice
         )
 
 
@@ -191,8 +194,11 @@ def keys_of_parties(
 
 def _difference(place: Place, statement: Statement | None, counts: LogCounts) -> Difference:
     before_ms = _FOREVER_MS if statement is None else int(statement.until.timestamp() * 1000)
-    elements = counts.elements(place, before_ms=before_ms)
-    found = Difference(place, statement, len(elements))
+    logged = counts.elements(place, before_ms=before_ms)
+    elements = frozenset(logged)
+    found = Difference(place, statement, len(logged))
+    if len(elements) != len(logged):
+        found.twice = {event_id_of(one) for one, times in Counter(logged).items() if times > 1}
     if statement is None:
         return found
     named = statement.differs(elements)

@@ -60,6 +60,8 @@ def _show(found: dict[str, Any]) -> None:
             typer.echo(f"    {event['event_id']} is not in the log: {event['why']}")
         for event in one["only_logged"]:
             typer.echo(f"    {event['event_id']} is in the log alone: {event['why']}")
+        for event_id in one["twice"]:
+            typer.echo(f"    {event_id} is in the log more than once")
         if not one["is_named"]:
             typer.echo("    they differ in more events than a statement can name: ask for a list")
     for problem in found["problems"]:

@@ -93,6 +93,14 @@ def test_a_settlement_is_no_second_event_and_its_delivery_is_one() -> None:
     assert [(one.place, one.logged) for one in reconcile(log, {})] == [(COUNCIL, 1), (SCHOOL, 1)]
 
 
+def test_what_the_log_has_twice_is_named() -> None:
+    """An event is decided once: two first decisions are one too many, and so two deliveries."""
+    log = the_log(Told(an_id(1), ()), Told(an_id(1), ()), Told(an_id(2), ()))
+    found = differences(log, published([1, 2]))
+    assert (found[COUNCIL].agrees, found[COUNCIL].twice) == (False, {an_id(1)})
+    assert found[SCHOOL].twice == {an_id(1)}
+
+
 def test_what_was_refused_was_not_delivered() -> None:
     """Denied and held candidates are nobody's to open."""
     log = the_log(Told(an_id(1), (), outcome="deny"), Told(an_id(2), (), outcome="hold"))
