@@ -104,12 +104,12 @@ def plan(
 
 def _decision_before(record: Record, latest: datetime) -> dict[str, Any] | None:
     """Return a decision record; None for what is newer, an act, or cannot be read."""
-    if _time_of(record) > latest or is_act(record.value):
+    if _time_of(record) > latest:
         return None
     try:
         return read_decision(record.value or b"")
     except (ValueError, EOFError, IndexError):
-        return None  # nobody can say how long it is to be kept, so it is
+        return None  # an act, or nobody can say how long it is to be kept
 
 
 def acts_of(

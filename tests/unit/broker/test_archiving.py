@@ -188,7 +188,7 @@ def test_a_crash_while_archiving_loses_nothing(
 def test_what_a_crash_has_left_of_an_archive_goes(log: Path) -> None:
     """Else records would live on in it that were shredded since."""
     (log / "archive").mkdir()
-    (log / "archive" / "2020-09.tar.partial").write_bytes(b"half of an archive")
+    (log / "archive" / "2019-12.tar.partial").write_bytes(b"half of an archive")
     archive(log)
     assert not list((log / "archive").glob("*.partial"))
 

@@ -228,6 +228,17 @@ def test_an_act_that_is_not_of_this_log_shreds_nothing(
     assert (result.records, result.problems) == (COUNT + 1, [])
 
 
+@pytest.mark.parametrize("last", [COUNT, COUNT + 1, 5000])
+def test_an_act_cannot_name_what_comes_after_it(log: Path, last: int) -> None:
+    """Nor itself: it would be read in one way now and in another when the log is made again."""
+    runs = [range(COUNT - 4, last + 1)]
+    digest = digest_of(LogFiles(log).entries, [range(COUNT - 4, COUNT)])
+    act = forged(log, about=entries_text(runs), digest=digest, results=len(runs[0]))
+    write(log, [*RECORDS, *as_records([act], after=END)])
+    assert all(kept_of(log))
+    assert verified(log).problems == []
+
+
 def test_an_act_cannot_shred_an_act(log: Path) -> None:
     """Else who did what could be made to go, and the log not be made again."""
     reading = Act(ActKind.READING, NOW, "an auditor", "audit subject", reason="SAR-1")
