@@ -242,14 +242,20 @@ class _ExportCheck:
         self._waiting.clear()
 
     def _rest_of_events(self) -> None:
+        named = {problem.record for problem in self.result.problems}
         for line in self._events.rest():
             entry = index_in(line, self.result.records)
+            if entry is not None and entry in named:
+                continue  # what is wrong with its record is told
             message = f"{files.EVENTS} has a line that belongs to no record in its place"
             self._find("inserted-event", message, entry)
 
     def _rest_of_deliveries(self) -> None:
+        named = {problem.record for problem in self.result.problems}
         for line in self._deliveries.rest():
             entry = index_in(line, self.result.records)
+            if entry is not None and entry in named:
+                continue
             if entry is None and line is not None:
                 # The same sealed bytes open for nobody but whom they were permitted for.
                 if self._is_copy(line):
