@@ -111,7 +111,7 @@ class Holding(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
 
     def restart(self, held: Held, *, after: float = 0.0) -> None:
         """Begin anew with a partition whose transaction went wrong, if it is still held."""
-        if self._held.get(held.tp) is held:
+        if self._holds(held):
             with contextlib.suppress(IllegalStateError):
                 self._consumer.pause(held.tp)
             self._start(Held(held.tp), after=after)
@@ -146,7 +146,9 @@ class Holding(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         """Make a partition readable, however long the brokers take to answer."""
         try:
             await asyncio.sleep(after)
-            while True:
+            # INVARIANT: whoever no longer holds a partition starts no producer for it, which
+            # would fence the one who does. Its cancellation may come amid aiokafka's.
+            while self._holds(held):
                 try:
                     # An answer that an outage has swallowed would be waited for in vain.
                     async with asyncio.timeout(_OWN_SECONDS):
@@ -154,23 +156,31 @@ class Holding(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
                     # It reads from the same brokers, so it too may find them away. Then all
                     # begins anew: what it reads counts only once the former owner is fenced.
                     await self._on_ready(held.tp)
-                    self._consumer.resume(held.tp)
+                    if self._holds(held):
+                        self._consumer.resume(held.tp)
+                        held.is_ready = True
                     break
                 except (KafkaError, StreamsUnavailable, TimeoutError):
                     # Or it was taken away in this moment: then the listener is about to
                     # say so, and cancels this.
                     self._dispose(held)
                     await asyncio.sleep(_RETRY_SECONDS)
-            held.is_ready = True
         except Exception as error:  # noqa: BLE001  told to whoever asks for the next batch
             self.failure = error
+        if not self._holds(held):
+            self._dispose(held)
         self.changed.set()
+
+    def _holds(self, held: Held) -> bool:
+        return self._held.get(held.tp) is held
 
     async def _own(self, held: Held) -> None:
         """Take the three steps that the module tells of, in their order."""
         tp = held.tp
         held.transactions = await self._start_transactions(tp)
         committed = await self._consumer.committed(tp)
+        if not self._holds(held):
+            return
         if committed is None:
             await self._consumer.seek_to_beginning(tp)
         else:

@@ -108,10 +108,19 @@ class Transactions:
         await producer.commit_transaction()
 
     async def close(self) -> None:
-        """Close it in seconds, whether a broker answers or not; never raises."""
-        with contextlib.suppress(KafkaError, ProducerFenced, asyncio.CancelledError, TimeoutError):
+        """Close it in seconds, whether a broker answers or not; nothing of that is raised."""
+        try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._producer.stop()
-        # A stop that was cut short leaves the connections open.
-        with contextlib.suppress(KafkaError, OSError):
-            await self._producer.client.close()
+        except (KafkaError, ProducerFenced, TimeoutError):
+            pass
+        except asyncio.CancelledError:
+            # Either aiokafka lets out that it cancelled tasks of its own, or whoever waits
+            # for us is told to end, and must hear it.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+        finally:
+            # A stop that was cut short leaves the connections open.
+            with contextlib.suppress(KafkaError, OSError):
+                await self._producer.client.close()
