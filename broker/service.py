@@ -293,9 +293,16 @@ class RouterService:
         # that it did not.
         if partition >= self._counts.get(topic, 0):
             self._counts = await self._streams.topics()
-        await self._router.accepted.load(
-            self._streams, topic, partition, partitions=self._counts[ACCEPTED]
-        )
+        try:
+            await self._router.accepted.load(
+                self._streams, topic, partition, partitions=self._counts[ACCEPTED]
+            )
+        except StreamsUnavailable as error:
+            log.warning(
+                "a partition has to wait",
+                topic=topic, partition=partition, code=error.code, why=str(error),
+            )  # fmt: skip
+            raise
 
     def _parties(self) -> frozenset[tuple[str, str]]:
         """What each party on ``control`` needs a topic for."""

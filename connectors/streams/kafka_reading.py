@@ -13,6 +13,8 @@ from connectors.streams.kafka_unreadable import as_read
 _FETCH_BYTES = 1024 * 1024
 _TAIL_WAIT_MS = 20
 _FOLLOW_WAIT_MS = 1_000
+_STANDSTILL_SECONDS = 30.0
+"""Longer than a transaction of ours stays open: what has not come by then does not come."""
 
 
 def new_reader(client: Mapping[str, Any], *, isolation_level: str = "read_committed") -> Any:
@@ -71,11 +73,18 @@ async def read_spans(
     """Yield what is committed from a start (inclusive) to an end (exclusive) of partitions.
 
     An end amid open transactions is waited for: until they are committed or aborted.
+
+    Raises:
+        StreamsUnavailable: no broker answered, or nothing came for as long as nothing
+            stays open: whoever asks again begins with a new connection and a new end.
     """
     left = {TopicPartition(topic, number): end for number, (_, end) in spans.items()}
     starts = {number: start for number, (start, _) in spans.items()}
     if not left:
         return
+    clock = asyncio.get_running_loop().time
+    positions: dict[TopicPartition, int] = {}
+    moved = clock()
     async with _assigned(client, topic, starts) as consumer:
         while left:
             fetched = await _fetch(consumer, left, _TAIL_WAIT_MS)
@@ -84,11 +93,14 @@ async def read_spans(
                     if m.offset >= left[tp]:
                         break
                     yield _record(tp, m)
-            for tp in list(left):
-                # The position also passes what no reader sees: the markers of
-                # transactions, and records of aborted ones.
-                if await consumer.position(tp) >= left[tp]:
-                    del left[tp]
+            # The position also passes what no reader sees: the markers of transactions,
+            # and records of aborted ones.
+            reached = {tp: await _position(consumer, tp) for tp in left}
+            if reached != positions:
+                positions, moved = reached, clock()
+            elif clock() - moved > _STANDSTILL_SECONDS:
+                raise StreamsUnavailable(_standstill(positions, left))
+            left = {tp: end for tp, end in left.items() if reached[tp] < end}
 
 
 async def read_on(
@@ -137,6 +149,22 @@ async def _fetch(
     except KafkaError as error:
         raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
     return fetched
+
+
+async def _position(consumer: Any, tp: TopicPartition) -> int:
+    try:
+        return int(await consumer.position(tp))
+    except KafkaError as error:
+        raise StreamsUnavailable(f"Kafka did not answer: {error}") from error
+
+
+def _standstill(positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> str:
+    tp, position = min(positions.items())
+    return (
+        f"expected partition {tp.partition} of {tp.topic} to be readable up to {ends[tp]};"
+        f" nothing came after {position} for {_STANDSTILL_SECONDS:.0f} seconds: a transaction"
+        " is still open there, or the topic was cut"
+    )
 
 
 def _record(tp: TopicPartition, m: Any) -> Record:
