@@ -262,6 +262,12 @@ def _not_shared(schedule: Schedule) -> Iterator[Block]:
     if not schedule.refused:
         return
     yield Heading(2, "What was decided on and not shared")
+    yield Paragraph(
+        said(
+            "For the officer: nothing was disclosed. Before any of it is told, ask as above; an "
+            "investigation may be harmed by the name of a body that has received nothing."
+        )
+    )
     yield Table(
         "Refused, held or waiting for a person",
         ("Time", "From", "To", "Outcome and reason"),

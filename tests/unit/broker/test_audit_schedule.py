@@ -11,9 +11,10 @@ import pytest
 from papers_world import ASKED, NOON, a_disclosure, agreements, refused, the_terms
 
 from agreements.paper import to_html
+from broker.audit import forms
 from broker.audit.clocks import answer_by
 from broker.audit.disclosures import Disclosure
-from broker.audit.forms import MOST_ROWS, TooLongForPaper, rendered
+from broker.audit.forms import TooLongForPaper, rendered
 from broker.audit.schedule import Schedule, schedule
 from schemas.catalogue import Catalogue, Sensitivity
 
@@ -156,7 +157,9 @@ def test_what_was_not_shared_is_told_apart_and_never_as_a_disclosure() -> None:
     made = _schedule(a_disclosure(), refused(a_disclosure(event_id="no")))
     assert [one["event_id"] for one in made.to_json()["not_shared"]] == ["no"]
     assert len(made.to_json()["disclosures"]) == 1
-    assert "suspended" in to_html(made.to_paper())
+    page = to_html(made.to_paper())
+    assert "suspended" in page
+    assert "For the officer: nothing was disclosed." in page
 
 
 def test_rows_are_in_order_of_time_whatever_the_order_they_come_in() -> None:
@@ -209,13 +212,16 @@ def test_hostile_text_is_text_in_the_page() -> None:
     assert "</table><b>" not in page
 
 
-def test_a_paper_longer_than_people_read_is_refused_and_csv_is_not() -> None:
+def test_a_paper_longer_than_people_read_is_refused_and_csv_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The sentence says what to ask for instead."""
-    many = [a_disclosure()] * (MOST_ROWS + 1)
+    monkeypatch.setattr(forms, "MOST_ROWS", 20)
+    many = [a_disclosure()] * 21
     made = _schedule(*many)
     with pytest.raises(TooLongForPaper, match="--format csv"):
         made.to_paper()
-    assert sum(piece.count(b"\r\n") for piece in rendered(made, "csv")) == MOST_ROWS + 2
+    assert sum(piece.count(b"\r\n") for piece in rendered(made, "csv")) == 22
 
 
 def test_the_json_says_what_it_rests_on() -> None:
