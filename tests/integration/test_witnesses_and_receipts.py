@@ -164,7 +164,7 @@ def test_a_recipient_has_a_receipt_of_what_it_received(town: Path, tmp_path: Pat
 
 
 def test_a_receipt_bears_the_cosignatures_that_cover_it(town: Path, tmp_path: Path) -> None:
-    """A witness that is asked for must be on it."""
+    """A witness that is asked for must be on it; a log that is made again keeps them."""
     key, trust, file = the_key(town), tmp_path / "trust", tmp_path / "r.tlog-proof"
     witness = the_answer("witness", "init", trust, "--name", "trust.example/w", "--log", key)["key"]
     the_answer("witness", "trust", witness, folder=town)
@@ -180,6 +180,10 @@ def test_a_receipt_bears_the_cosignatures_that_cover_it(town: Path, tmp_path: Pa
     decide(town)
     the_answer(*ask, folder=town)
     assert the_answer(*check)["witnesses"] == ["trust.example/w"]
+    the_answer("evidence", "rebuild", folder=town)
+    verified = the_answer("verify", town / "evidence", "--key", key, "--witness", witness)
+    assert 0 < verified["witnesses"]["trust.example/w"] < verified["records"]
+    the_answer("witness", "add", tmp_path / "note", folder=town)
 
 
 def test_a_receipt_that_the_log_contradicts_convicts_it(town: Path, tmp_path: Path) -> None:
