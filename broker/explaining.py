@@ -128,7 +128,8 @@ async def find_decision(streams: Streams, event_id: str) -> dict[str, Any]:
 
 _NO_DECISION: Final = (
     "no decision on event {event_id}: it is not routed yet (`concordat run --until-idle`),"
-    " in quarantine, or the id is mistyped"
+    " in quarantine, its record has left the stream since (`concordat audit event` asks the"
+    " log's store), or the id is mistyped"
 )
 
 
