@@ -192,8 +192,8 @@ class Witness:
             if last is not None:
                 self._is_not_older(shown, last)
                 self._refuse(_contradiction_in(request, last))
-            elif request.old_size:
-                raise OldCheckpoint("the proof begins elsewhere: nothing was cosigned yet")
+            elif request.old_size or request.proof:
+                raise OldCheckpoint("expected no proof, from 0: nothing was cosigned yet")
             return self._cosign(note, last, at)
 
     def compare(self, other: Note, files: LogFiles) -> Contradiction | None:

@@ -234,6 +234,15 @@ def test_a_request_carries_all_that_a_witness_needs(witness: Witness, tmp_path: 
         assert [key for key, _ in taken.signatures] == [witness.public]
 
 
+def test_a_first_request_begins_at_nothing(witness: Witness, tmp_path: Path) -> None:
+    """There is nothing yet that a proof could begin at."""
+    note = checkpoint_in(write(tmp_path / "log", 5))
+    for request in (WitnessRequest(3, (), note), WitnessRequest(0, (bytes(32),), note)):
+        with pytest.raises(OldCheckpoint):
+            witness.cosign_request(request, at=NOON)
+    assert witness.last(ORIGIN) is None
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [
