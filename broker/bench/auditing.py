@@ -64,7 +64,9 @@ class Asked:
         }
 
 
-def measure_asking(setting: str, decisions: int, told: Told) -> Asked:
+def measure_asking(
+    setting: str, decisions: int, told: Told, *, questions: int = _QUESTIONS
+) -> Asked:
     """Fill an empty query store and ask it about people who are here and there in it."""
     keys = AuditKeys((bytes(32),))
     tables = open_audit_store(setting)
@@ -82,13 +84,13 @@ def measure_asking(setting: str, decisions: int, told: Told) -> Asked:
     filled = time.perf_counter() - began
     told("asking")
     took, found = [], 0
-    for number in range(_QUESTIONS):
+    for number in range(questions):
         began = time.perf_counter()
         answer = store.by_subject([_blind("one", number * 7919 % people)])
         took.append((time.perf_counter() - began) * 1000)
         found += len(answer)
     cuts = quantiles(took, n=100)
-    return Asked(decisions, decisions / filled, found / _QUESTIONS, cuts[49], cuts[94], cuts[98])
+    return Asked(decisions, decisions / filled, found / questions, cuts[49], cuts[94], cuts[98])
 
 
 def _rows(

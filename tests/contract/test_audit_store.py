@@ -12,9 +12,11 @@ from audit_records import KEYS, NOON, Told, blind, expected, put
 
 from broker.audit.keys import AuditKeys
 from broker.audit.store import MOST_LINKED, AuditStore, OtherKey, TooManyLinked
+from broker.bench.auditing import measure_asking
 from broker.storage import (
     Overtaken,
     StoreUnavailable,
+    UnusableStore,
     audit,
     migrating,
     open_audit_store,
@@ -216,6 +218,15 @@ def test_the_migrations_make_what_the_release_expects(store: AuditStore) -> None
         str(migrating.FOLDER), version_locations=[str(migrating.AUDIT.versions)]
     )
     assert scripts.get_heads() == [migrating.AUDIT.newest]
+
+
+def test_a_store_to_measure_with_is_filled_only_when_it_is_empty(store_setting: str) -> None:
+    """What a benchmark makes up answers like the real thing, and takes the place of nothing."""
+    found = measure_asking(store_setting, 2000, lambda _: None, questions=3)
+    assert found.found == 4, "one of 500 entries is about somebody who is asked for"
+    assert found.p95_ms > 0
+    with pytest.raises(UnusableStore, match="not empty"):
+        measure_asking(store_setting, 2000, lambda _: None, questions=3)
 
 
 def _row(store: AuditStore, told: Told, entry: int) -> audit.Row:
