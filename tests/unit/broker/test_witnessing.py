@@ -218,6 +218,20 @@ def test_a_log_without_its_tiles_is_not_shown_to_go_on(witness: Witness, tmp_pat
     assert not kept.is_proved(LOG)
 
 
+def test_tiles_that_do_not_lead_to_what_was_signed_show_nothing(
+    witness: Witness, tmp_path: Path
+) -> None:
+    """The true beginning is laid under a tree that has another: its hashes do not fit."""
+    true = write(tmp_path / "true", 200)
+    witness.cosign_folder(true, at=NOON)
+    write(true.path, 900)
+    other = write(tmp_path / "other", 900, lie_at=5)
+    shutil.copy2(true.path / "tile/0/000", other.path / "tile/0/000")
+    with pytest.raises(NotShown):
+        witness.cosign_folder(other, at=NOON)
+    assert not refused(witness)[0].is_proved(LOG)
+
+
 # -- requests, and the log's side -----------------------------------------------------
 
 
