@@ -1,20 +1,18 @@
 """``concordat agreement simulate`` and ``concordat agreement drift``."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from broker.cli.agreements import File, agreement_app
 from broker.cli.files import read_limited
 from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+from broker.cli.progress import showing
 
 if TYPE_CHECKING:
     from broker.drift import Drift
@@ -75,7 +73,7 @@ def simulate_file(
             )
 
     began = time.perf_counter()
-    with _progress("simulating") as told:
+    with showing("simulating") as told:
         simulation = asyncio.run(work(told))
     seconds = time.perf_counter() - began
     found = to_json(simulation, draft, validation.problems, period=period, seconds=seconds)
@@ -117,7 +115,7 @@ def report(
                 told=told,
             )
 
-    with _progress("reading decisions") as told:
+    with showing("reading decisions") as told:
         drift = asyncio.run(work(told))
     found = to_json(drift, period, unused_days)
     if as_json:
@@ -133,20 +131,3 @@ def _period(since: str, until: str) -> "Period":
         return Period.of(since, until)
     except BadPeriod as error:
         raise typer.BadParameter(str(error)) from None
-
-
-@contextlib.contextmanager
-def _progress(title: str) -> "Iterator[Told]":
-    """Show a bar on a terminal's standard error; nothing in a pipe."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _silent
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _silent(_done: int, _total: int) -> None:
-    """Tell nobody."""

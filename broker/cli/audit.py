@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.progress import showing
 
 if TYPE_CHECKING:
     from broker.audit.asking import Asking
@@ -113,9 +114,6 @@ def _say_indexed(entries: int, *, as_json: bool) -> None:
 
 
 def _index_again(folder: Path) -> int:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from broker.audit.following import AuditWorker
     from broker.scheme import SchemeFolder
 
@@ -124,15 +122,13 @@ def _index_again(folder: Path) -> int:
     async def work() -> int:
         store = scheme.open_audit_store()
         store.begin()
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("indexing", total=None)
+        with showing("indexing") as told:
             async with scheme.streams() as streams:
                 worker = AuditWorker(
                     streams,
                     store,
                     scheme.signed_log,
-                    progress=lambda size: bar.update(task, completed=size),
+                    progress=lambda size: told(size, None),
                 )
                 return await worker.catch_up()
 

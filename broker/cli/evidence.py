@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.progress import showing
 
 if TYPE_CHECKING:
     from broker.evidence.verifying import Verified
@@ -61,14 +60,8 @@ def verify(
             "the folder brings no key: give the log's with --key", param_hint="--key"
         )
     witnesses = [NoteKey.from_vkey(vkey) for vkey in witness or ()]
-    with progress_bar() as bar:
-        task = bar.add_task("verifying", total=None)
-        result = verify_folder(
-            folder,
-            log_key,
-            witnesses=witnesses,
-            progress=lambda done, size: bar.update(task, completed=done, total=size),
-        )
+    with showing("verifying") as told:
+        result = verify_folder(folder, log_key, witnesses=witnesses, progress=told)
     if as_json:
         vouched = {"key": log_key.to_vkey(), "key_given": key is not None}
         print_json(result.to_json() | vouched)
@@ -210,8 +203,7 @@ def rebuild_log(
     check_act(act)  # before the work, not after it
 
     async def work() -> dict[str, Any]:
-        with progress_bar() as bar:
-            task = bar.add_task("rebuilding", total=None)
+        with showing("rebuilding") as told:
             async with scheme.streams() as streams:
                 rebuilt = await rebuild(
                     scheme.log_path,
@@ -219,7 +211,7 @@ def rebuild_log(
                     streams,
                     origin=scheme.log_origin,
                     copy=copy,
-                    progress=lambda size: bar.update(task, completed=size),
+                    progress=lambda size: told(size, None),
                 )
                 done = replace(act, at=datetime.now(UTC), results=rebuilt.size)
                 await record_act(streams, done)
@@ -235,9 +227,3 @@ def rebuild_log(
     else:
         typer.echo(f"{found['entries']} entries, the same as were signed before.")
         typer.echo(f"The former log is kept in {found['former']}.")
-
-
-def progress_bar() -> Progress:
-    """Return a bar that is shown on a terminal and silent elsewhere."""
-    console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from broker.cli.evidence import evidence_app, progress_bar
+from broker.cli.evidence import evidence_app
 from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.progress import showing
 from schemas.errors import ConcordatError
 
 if TYPE_CHECKING:
@@ -58,14 +59,8 @@ def export_log(
                 scheme_key=scheme.scheme_key,
                 sealing=scheme.broker_keys.sealing,
             )
-            with progress_bar() as bar:
-                task = bar.add_task("exporting", total=None)
-                done = await export(
-                    source,
-                    to,
-                    period=period,
-                    progress=lambda done, size: bar.update(task, completed=done, total=size),
-                )
+            with showing("exporting") as told:
+                done = await export(source, to, period=period, progress=told)
             try:
                 await record_reading(
                     streams,
