@@ -7,7 +7,6 @@ owner can read.
 """
 
 import json
-import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
+from broker.disk import replacing
 from schemas.errors import ConfigurationError
 
 _ALGORITHM = "PBES2-HS512+A256KW"  # RFC 7518 §4.8
@@ -105,11 +105,5 @@ class FileKeyStore:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write for the owner alone, and so that a crash leaves the old file or the new one."""
-    partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with replacing(path, is_private=True) as file:
+        file.write(text.encode("ascii"))

@@ -16,7 +16,6 @@ checkpoint is held against it and put in its place under one lock.
 import contextlib
 import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +26,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import SecretStr
 
+from broker.disk import replacing
 from broker.evidence.reading import LogFiles
 from broker.keystore import FileKeyStore
 from broker.split_views import Contradiction, SplitView, contradiction
@@ -294,17 +294,8 @@ class Witness:
     def _keep(path: Path, text: str) -> None:
         """Write a file whole or not at all, and on disk before this returns."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with replacing(path) as file:
+            file.write(text.encode())
 
 
 def checkpoint_in(files: LogFiles) -> Note:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from broker.evidence.disk import replacing
+from broker.disk import replacing
 from schemas.errors import EvidenceError
 from schemas.tiles import tile_number
 

@@ -16,8 +16,8 @@ from itertools import count, islice
 from pathlib import Path
 from typing import IO, ClassVar, Final
 
-from broker.evidence import disk
-from broker.evidence.disk import replacing
+from broker import disk
+from broker.disk import replacing
 from broker.evidence.entries import Kept, commitment, salt_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import (

@@ -24,7 +24,8 @@ from shredding_world import (
     write,
 )
 
-from broker.evidence import archives, disk
+from broker import disk
+from broker.evidence import archives
 from broker.evidence.archives import BadArchive, NoRecords
 from broker.evidence.archiving import archive_months
 from broker.evidence.reading import LogFiles

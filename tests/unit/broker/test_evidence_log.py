@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from services.tlog_client import read_log
 
-from broker.evidence import disk
+from broker import disk
 from broker.evidence.entries import Kept
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed

@@ -34,8 +34,8 @@ from shredding_world import (
     write,
 )
 
+from broker import disk
 from broker.acts import Act, ActKind, BadAct
-from broker.evidence import disk
 from broker.evidence.entries import Kept, content_of
 from broker.evidence.holds import Scope
 from broker.evidence.reading import LogFiles

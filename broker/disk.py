@@ -17,11 +17,16 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a new file that takes the place of ``path`` when this ends without an error."""
+def replacing(path: Path, *, is_private: bool = False) -> Iterator[IO[bytes]]:
+    """Give a new file that takes the place of ``path`` when this ends without an error.
+
+    A private one is for its owner alone, from the first byte on.
+    """
     partial = path.with_name(f"{path.name}.partial")
+    mode = 0o600 if is_private else 0o666
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
-        with partial.open("wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
