@@ -20,11 +20,12 @@ from broker.audit.store import AuditStore
 from broker.evidence.entries import record_from
 from broker.evidence.reading import LogFiles
 from broker.evidence.shredding_acts import entries_of
+from broker.keeping import follow_until, kept
 from broker.record_parts import PartsReader, UnreadableDecision
 from broker.routing import DECISIONS
 from broker.storage import Overtaken, Position, Row
 from connectors.streams import Streams
-from schemas.errors import ConcordatError, DeliveryError, EvidenceError
+from schemas.errors import EvidenceError
 from schemas.notes import NoteKey
 from schemas.tiles import WIDTH
 
@@ -107,23 +108,7 @@ class AuditWorker:
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow until stopped, and then to the end of the stream."""
         await self.catch_up()
-        waiting = asyncio.create_task(stopping.wait())
-        follower = asyncio.create_task(self._follow(), name="follow-decisions-for-audit")
-        try:
-            while not (waiting.done() or follower.done()):
-                await asyncio.wait(
-                    {waiting, follower},
-                    timeout=EVERY_SECONDS,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                await self._add()
-            if follower.done():
-                follower.result()
-        finally:
-            for task in (waiting, follower):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await follow_until(stopping, self._follow(), meanwhile=self._add, every=EVERY_SECONDS)
         await self.catch_up()
 
     async def catch_up(self) -> int:
@@ -265,29 +250,9 @@ async def store_kept(
     A store or streams that are away are waited for. Where it cannot go on, that is told and
     it stands still: sharing and the log go on, and the store can catch up later.
     """
-    stopping = asyncio.Event()
 
-    async def keep() -> None:
-        waits = ""
-        while True:
-            try:
-                await AuditWorker(streams, open_store(), signed).run(stopping)
-            except DeliveryError as error:
-                if waits != error.code:
-                    log.info("the query store waits", code=error.code)
-                waits = error.code
-            except (ConcordatError, OSError) as error:
-                code = error.code if isinstance(error, ConcordatError) else "input-output"
-                log.error("the query store stands still", code=code, why=str(error))  # noqa: TRY400  the sentence says it
-                return
-            if stopping.is_set():
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), EVERY_SECONDS)
+    async def keep_on(stopping: asyncio.Event) -> None:
+        await AuditWorker(streams, open_store(), signed).run(stopping)
 
-    task = asyncio.create_task(keep(), name="keep-query-store")
-    try:
+    async with kept("the query store", keep_on, every=EVERY_SECONDS):
         yield
-    finally:
-        stopping.set()
-        await task

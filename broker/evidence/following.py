@@ -19,9 +19,10 @@ from broker.evidence.keys import LogKeys
 from broker.evidence.reading import CHECKPOINT
 from broker.evidence.shredding import carry_out
 from broker.evidence.writing import LogInUse, LogWriter, writing
+from broker.keeping import follow_until, kept
 from broker.routing import DECISIONS
 from connectors.streams import Outgoing, Streams
-from schemas.errors import ConcordatError, DeliveryError, EvidenceError
+from schemas.errors import DeliveryError, EvidenceError
 
 CHECKPOINTS: Final = "checkpoints"
 SIGN_EVERY_SECONDS: Final = 1.0
@@ -59,23 +60,7 @@ class EvidenceWorker:
 
         """
         await self.catch_up()
-        waiting = asyncio.create_task(stopping.wait())
-        follower = asyncio.create_task(self._follow(), name="follow-decisions")
-        try:
-            while not (waiting.done() or follower.done()):
-                await asyncio.wait(
-                    {waiting, follower},
-                    timeout=SIGN_EVERY_SECONDS,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                await self.sign()
-            if follower.done():
-                follower.result()
-        finally:
-            for task in (waiting, follower):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await follow_until(stopping, self._follow(), meanwhile=self.sign, every=SIGN_EVERY_SECONDS)
         await self.catch_up()
 
     async def catch_up(self) -> int:
@@ -155,30 +140,11 @@ async def log_kept(
     the log cannot go on, that is told and it stands still: sharing goes on, since every
     decision is on the stream, from which the log can catch up or be made again.
     """
-    stopping = asyncio.Event()
 
-    async def keep() -> None:
-        waits = ""
-        while True:
-            try:
-                with writing(path, keys, origin=origin) as writer:
-                    await EvidenceWorker(streams, writer).run(stopping)
-            except (LogInUse, DeliveryError) as error:
-                if waits != error.code:
-                    log.info("the log waits", code=error.code)
-                waits = error.code
-            except (ConcordatError, OSError) as error:
-                code = error.code if isinstance(error, ConcordatError) else "input-output"
-                log.error("the log stands still", code=code, why=str(error))  # noqa: TRY400  the sentence says it
-                return
-            if stopping.is_set():
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), SIGN_EVERY_SECONDS)
+    async def keep_on(stopping: asyncio.Event) -> None:
+        with writing(path, keys, origin=origin) as writer:
+            await EvidenceWorker(streams, writer).run(stopping)
 
-    task = asyncio.create_task(keep(), name="keep-log")
-    try:
+    waits_for = (LogInUse, DeliveryError)
+    async with kept("the log", keep_on, every=SIGN_EVERY_SECONDS, waits_for=waits_for):
         yield
-    finally:
-        stopping.set()
-        await task
