@@ -29,7 +29,8 @@ h1 { font-size: 2.25rem; line-height: 1.15; margin: 2rem 0 1.5rem }
 h2 { font-size: 1.6rem; margin: 2.5rem 0 1rem; padding-top: 0.75rem; border-top: 1px solid #b1b4b6 }
 h3 { font-size: 1.25rem; margin: 2rem 0 0.75rem }
 h4 { font-size: 1.1875rem; margin: 1.5rem 0 0.5rem }
-p, li, dd, td, th { overflow-wrap: anywhere }
+p, li, dd, td a { overflow-wrap: anywhere }
+td, th { overflow-wrap: break-word }
 p { max-width: 44em }
 a { color: #1d70b8 }
 a:focus { background: #ffdd00; color: #0b0c0c; outline: 3px solid transparent }

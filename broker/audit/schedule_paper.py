@@ -168,7 +168,7 @@ def _to_decide(schedule: Schedule) -> Iterator[Block]:
                 )
                 for caution, rows in found.items()
             ),
-            (0.14, 0.32, 0.2, 0.1, 0.24),
+            (0.17, 0.31, 0.2, 0.09, 0.23),
         )
     yield Bullets(
         (
@@ -219,7 +219,7 @@ def _disclosures(schedule: Schedule, flows: dict[_Under, Disclosure]) -> Iterato
             )
             for number, one in enumerate(schedule.shared, 1)
         ),
-        (0.14, 0.25, 0.23, 0.19, 0.06, 0.13),
+        (0.13, 0.24, 0.23, 0.18, 0.06, 0.16),
     )
 
 

@@ -67,6 +67,7 @@ _TERM: Final = ParagraphStyle("term", _BODY, fontName=BOLD)
 _CELL_HEAD: Final = ParagraphStyle("cell head", _SMALL, fontName=BOLD)
 _ROOM_TO_SIGN: Final = 17 * mm
 _ROOM_BELOW: Final = 35 * mm  # or the heading goes to the next page
+_TALL_ROW: Final = _HEIGHT / 3  # a lower one is not broken over two pages
 _LONGEST_HEADING: Final = 600  # characters; names and titles are a third of that at most
 _PLACED: Final = (
     ("VALIGN", (0, 0), (-1, -1), "TOP"),
@@ -152,6 +153,22 @@ class _Heading(Paragraph):  # type: ignore[misc]  # the library has no types
         super().draw()
 
 
+class _Grid(Grid):  # type: ignore[misc]  # the library has no types
+    """A table that goes on on the next page after a whole row, or inside a tall one."""
+
+    def split(self, availWidth: float, availHeight: float) -> list[Flowable]:  # noqa: N803  the library's names
+        self._calc(availWidth, availHeight)
+        left = availHeight
+        for height in self._rowHeights:
+            left -= height
+            if left < 0:  # the first row that finds no room
+                # Not the one after the other: it puts the head of the columns on the page twice.
+                self.splitByRow, self.splitInRow = (0, 1) if height > _TALL_ROW else (1, 0)
+                break
+        found: list[Flowable] = super().split(availWidth, availHeight)
+        return found
+
+
 class _Writer:
     """Turns the parts of a paper into what the library lays out."""
 
@@ -199,7 +216,7 @@ class _Writer:
             [Paragraph(escape(self.shown(name)), _TERM), Paragraph(self._line(line), _BODY)]
             for name, line in facts.rows
         ]
-        grid = Grid(rows, colWidths=[_WIDTH * 0.3, _WIDTH * 0.7], splitInRow=1, style=_RULED)
+        grid = _Grid(rows, colWidths=[_WIDTH * 0.3, _WIDTH * 0.7], style=_RULED)
         return [grid, Spacer(0, 2 * mm)]
 
     def _table(self, table: tree.Table) -> list[Flowable]:
@@ -211,11 +228,10 @@ class _Writer:
             ]
             for row in table.rows
         ]
-        grid = Grid(
+        grid = _Grid(
             [head, *rows],
             colWidths=[_WIDTH * width for width in table.widths],
             repeatRows=1,
-            splitInRow=0 if table.is_to_fill_in else 1,
             style=_BOXED if table.is_to_fill_in else _RULED,
         )
         caption = Paragraph(escape(self.shown(table.caption)), _CAPTION)

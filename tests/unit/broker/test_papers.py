@@ -126,3 +126,25 @@ def test_text_is_not_markup() -> None:
     ]
     assert addresses
     assert not [address for address in addresses if "evil" in str(address)]
+
+
+@pytest.mark.parametrize("lines", [3, 40], ids=["low rows", "tall rows"])
+def test_the_head_of_a_table_stands_once_on_a_page(lines: int) -> None:
+    """A low row goes to the next page whole, a tall one goes on there; neither is lost."""
+    rows = tuple(
+        (tree.said(f"row {row} begins"), tree.said("word\n" * lines + f"row {row} ends"))
+        for row in range(20)
+    )
+    table = tree.Table("Rows", ("Headed", "What"), rows, (0.3, 0.7))
+    pages = [
+        page.extract_text()
+        for page in _read(to_pdf(tree.Paper("A long table", "mark", (table,)))).pages
+    ]
+    assert len(pages) > 1
+    assert [page.count("Headed") for page in pages] == [1] * len(pages)
+    for row in range(20):
+        place = [n for n, page in enumerate(pages) if f"row {row} begins" in page]
+        assert len(place) == 1
+        if lines == 3:
+            assert f"row {row} ends" in pages[place[0]]
+    assert sum(page.count("word") for page in pages) == 20 * lines
