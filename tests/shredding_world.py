@@ -12,7 +12,8 @@ from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles
 from broker.evidence.retention import Keeping, Period
 from broker.evidence.shredding import Plan, acts_of, carry_out, plan
-from broker.evidence.verifying import Verified, verify_log
+from broker.evidence.verified import Verified
+from broker.evidence.verifying import verify_log
 from broker.evidence.writing import LogWriter, writing
 from broker.recording import (
     NO_CLAUSE,

@@ -13,7 +13,7 @@ from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings
 from broker.cli.progress import showing
 
 if TYPE_CHECKING:
-    from broker.evidence.verifying import Verified
+    from broker.evidence.verified import Verified
 
 evidence_app = typer.Typer(help="The log of all decisions: its state, making it again.")
 

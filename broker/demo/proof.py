@@ -7,7 +7,8 @@ from typing import Final
 
 from broker.evidence.following import EvidenceWorker
 from broker.evidence.reading import LogFiles
-from broker.evidence.verifying import Verified, verify_log
+from broker.evidence.verified import Verified
+from broker.evidence.verifying import verify_log
 from broker.evidence.writing import writing
 from broker.scheme import SchemeFolder
 from connectors.streams import Streams

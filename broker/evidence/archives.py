@@ -12,7 +12,7 @@ import fcntl
 import io
 import os
 import tarfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -23,6 +23,8 @@ from schemas.tiles import tile_number
 FOLDER: Final = "archive"
 RECORDS: Final = "records"
 _SUFFIX: Final = ".tar"
+_LONGEST_END: Final = 1 << 20
+"""Bytes of zeros after the last member that a tar of whatever block size may have."""
 
 Change = Callable[[int, bytes], bytes]
 """Gives what a bundle's records become, from its number and what they are."""
@@ -42,6 +44,7 @@ class NoRecords(EvidenceError):
 
 class _Place(NamedTuple):
     archive: Path
+    inode: int
     start: int
     length: int
 
@@ -65,13 +68,19 @@ class Archives:
             BadArchive: an archive cannot be read.
 
         """
-        self._look()
-        places = self._places.get(member_name(number))
-        if not places:
-            return None
-        with places[-1].archive.open("rb") as file:
-            file.seek(places[-1].start)
-            return file.read(places[-1].length)
+        place = self._place(number)
+        while place is not None:
+            with contextlib.suppress(FileNotFoundError), place.archive.open("rb") as file:
+                if os.fstat(file.fileno()).st_ino == place.inode:
+                    file.seek(place.start)
+                    return file.read(place.length)
+            self._changed_ns = -1  # it has gone, or been replaced, since it was looked at
+            place = self._place(number)
+        return None
+
+    def state(self, number: int) -> Hashable:
+        """Return what is another value once an archive with these records was replaced."""
+        return self._place(number)
 
     def holding(self, numbers: Collection[int]) -> list[Path]:
         """Return the archives that have records of these bundles."""
@@ -82,6 +91,11 @@ class Archives:
             for place in self._places.get(member_name(number), ())
         }
         return sorted(found)
+
+    def _place(self, number: int) -> _Place | None:
+        self._look()
+        places = self._places.get(member_name(number))
+        return places[-1] if places else None
 
     def _look(self) -> None:
         """Find what is where, if an archive has come, gone or been replaced."""
@@ -94,9 +108,8 @@ class Archives:
             return
         self._places = {}
         for archive in self.names():
-            for member in _members(archive):
-                place = _Place(archive, member.offset_data, member.size)
-                self._places.setdefault(member.name, []).append(place)
+            for name, place in _members(archive):
+                self._places.setdefault(name, []).append(place)
         self._changed_ns = changed_ns
 
 
@@ -116,6 +129,7 @@ def write_archive(path: Path, bundles: Iterable[tuple[int, bytes]]) -> None:
 def change_archive(path: Path, numbers: Collection[int], change: Change) -> None:
     """Write an archive again with the records of some bundles changed."""
     wanted = {member_name(number): number for number in numbers}
+    _members(path)  # else what lies behind a bad header would be left out
     with (
         tarfile.open(path, "r:") as old,
         replacing(path) as file,
@@ -163,14 +177,28 @@ def changing_records(log: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _members(archive: Path) -> list[tarfile.TarInfo]:
+def _members(archive: Path) -> list[tuple[str, _Place]]:
     try:
-        with tarfile.open(archive, "r:") as tar:
-            return tar.getmembers()
+        with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            inode = os.fstat(file.fileno()).st_ino
+            members = [(one.name, _Place(archive, inode, one.offset_data, one.size)) for one in tar]
+            _see_whole(file, max((place.start + place.length for _, place in members), default=0))
+            return members
     except (tarfile.TarError, OSError) as error:
         raise BadArchive(
             f"{archive} cannot be read ({type(error).__name__}): put a good copy in its place"
         ) from None
+
+
+def _see_whole(file: IO[bytes], end: int) -> None:
+    """See that nothing comes after the last member: tarfile ends in silence at a bad header.
+
+    Two blocks of zeros end an archive (POSIX pax, "ustar Interchange Format").
+    """
+    file.seek(end)
+    rest = file.read(_LONGEST_END + 1)
+    if any(rest) or not 2 * tarfile.BLOCKSIZE <= len(rest) <= _LONGEST_END:
+        raise tarfile.ReadError
 
 
 def _bytes_of(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from broker.evidence.deciding_again import Document
 from broker.evidence.export_files import CONTROL, FRESHNESS, SCHEME_KEY
 from broker.evidence.export_lines import BadLine, document_of
-from broker.evidence.verifying import Verified
+from broker.evidence.verified import Verified
 from broker.freshness import Chain, Statement
 from schemas.keys import BadSignature, VerifyingKey
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from broker.delivering import DELIVERIES
-from broker.evidence.verifying import MOST_PROBLEMS
+from broker.evidence.verified import MOST_PROBLEMS
 from schemas.batch_proofs import BatchProof
 from schemas.events import PARTY_URN, dataschema_of
 from schemas.merkle import HASH_BYTES

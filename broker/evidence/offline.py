@@ -37,13 +37,8 @@ from broker.evidence.export_lines import (
     read_proof,
 )
 from broker.evidence.reading import LogFiles
-from broker.evidence.verifying import (
-    Enough,
-    LogCheck,
-    Progress,
-    Verified,
-    verify_log,
-)
+from broker.evidence.verified import Enough, Verified
+from broker.evidence.verifying import LogCheck, Progress, verify_log
 from broker.recording import read_decision
 from broker.routing import DECISIONS
 from schemas.batch_proofs import BatchProof

@@ -12,12 +12,12 @@ The first, third and fourth are what other people's clients read; they hold no r
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from broker.evidence.archives import Archives, member_name
+from broker.evidence.archives import Archives, NoRecords, member_name
 from broker.evidence.entries import Kept
 from schemas.checkpoints import Checkpoint
 from schemas.notes import Note, NoteKey
@@ -78,6 +78,41 @@ class LogFiles:
         """
         data = self.records_bytes(number)
         return [Kept.from_bytes(data[start:end]) for start, end in record_places(data)]
+
+    def state(self, number: int) -> Hashable:
+        """Return what is another value once the records of a bundle have changed or moved.
+
+        None when they are not here.
+        """
+        try:
+            found = self.records_path(number).stat()
+        except FileNotFoundError:
+            return self.archives.state(number)
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def place(self, number: int) -> str:
+        """Return the file in which the records of a bundle lie, below the log's folder.
+
+        The one in which they belong, when they are not here.
+        """
+        path = self.records_path(number)
+        holding = [] if path.exists() else self.archives.holding([number])
+        return str((holding or [path])[-1].relative_to(self.path))
+
+    def see_whole(self, number: int, records: Sequence[Kept], width: int) -> None:
+        """See that as many of a bundle's records are here as there are entries.
+
+        Raises:
+            NoRecords: they are not.
+
+        """
+        if len(records) < width:
+            first = number * WIDTH
+            raise NoRecords(
+                f"the records of the entries {first + len(records)} to {first + width - 1} are"
+                f" neither in {self.records_path(number)} nor in an archive: put the archive back"
+                " that has them"
+            )
 
     def offset_of(self, index: int) -> int | None:
         """Return the stream's offset of an entry; None when nothing is kept beside it."""

@@ -19,91 +19,23 @@ What an export has beside the log is checked by `broker.evidence.offline`.
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final
 
 from broker.evidence.entries import BadEntry, Kept
 from broker.evidence.reading import LogFiles, record_places
 from broker.evidence.shredding_acts import Shreddings
+from broker.evidence.verified import Enough, Verified
 from schemas.checkpoints import Checkpoint
 from schemas.errors import EvidenceError
 from schemas.merkle import HASH_BYTES, leaf_hash
 from schemas.notes import BadNote, Note, NoteKey
 from schemas.tiles import ENTRIES, WIDTH, BadTile, Edge, TileName, unpack_entries
 
-MOST_PROBLEMS: Final = 1000
-
 Progress = Callable[[int, int], None]
 """Called with how many entries were checked, and how many there are."""
 
 TakeRecord = Callable[[int, Kept], None]
 """Called with the index of each record that is what was signed, and the record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is not as it was signed. ``record`` is its index, where it is one's."""
-
-    code: str
-    message: str
-    record: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it for a machine."""
-        return {"code": self.code, "record": self.record, "message": self.message}
-
-
-class Enough(Exception):
-    """There are so many problems that nothing more is to be learnt."""
-
-
-@dataclass(slots=True)
-class Verified:
-    """What came of it: the log verifies when there is no problem.
-
-    ``witnesses`` has how many entries each vouches for; ``shredded`` counts records by the
-    rule that they were shredded under; ``left_out`` are those of other times than an export
-    is of; ``counts`` is what else was counted.
-    """
-
-    records: int = 0
-    checkpoints: int = 0
-    witnesses: dict[str, int] = field(default_factory=dict)
-    shredded: dict[str, int] = field(default_factory=dict)
-    left_out: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    counts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_verified(self) -> bool:
-        """Whether everything is as it was signed."""
-        return not self.problems
-
-    def find(self, code: str, message: str, record: int | None = None) -> None:
-        """Add a problem.
-
-        Raises:
-            Enough: that makes `MOST_PROBLEMS`.
-
-        """
-        self.problems.append(Problem(code, message, record))
-        if len(self.problems) >= MOST_PROBLEMS:
-            raise Enough
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it for a machine."""
-        return {
-            "verified": self.is_verified,
-            "records": self.records,
-            "checkpoints": self.checkpoints,
-            "shredded": sum(self.shredded.values()),
-            "problems": [problem.to_json() for problem in self.problems],
-            "shredded_under": self.shredded,
-            "left_out": self.left_out,
-            "witnesses": self.witnesses,
-            **self.counts,
-        }
 
 
 def verify_log(
@@ -113,7 +45,7 @@ def verify_log(
     witnesses: Iterable[NoteKey] = (),
     progress: Progress | None = None,
 ) -> Verified:
-    """Check a whole log; the problems are in order, `MOST_PROBLEMS` of them at most."""
+    """Check a whole log; the problems are in order, ``MOST_PROBLEMS`` of them at most."""
     check = LogCheck(files, log)
     with contextlib.suppress(Enough):
         check.run(tuple(witnesses), progress)
@@ -145,6 +77,8 @@ class LogCheck:
         self._signed: dict[int, bytes] = {}  # the root at each size
         self._last_offset = -1
         self._shreddings = Shreddings()
+        self._told_missing = 0  # up to which entry
+        self._told_archives: set[str] = set()
 
     def run(self, witnesses: tuple[NoteKey, ...], progress: Progress | None) -> None:
         """Take every step. Raises `Enough`."""
@@ -258,10 +192,15 @@ class LogCheck:
         try:
             data = self._files.records_bytes(number)
         except EvidenceError as error:
-            self.result.find("altered-archive", str(error), first)
+            if str(error) not in self._told_archives:
+                self.result.find("altered-archive", str(error), first)
+            self._told_archives.add(str(error))
             return [None] * width
         if not data and all(map(self._is_left_out, range(first, first + width))):
             self.result.left_out += width
+            return [None] * width
+        if self._files.state(number) is None:
+            self._missing(number, first)
             return [None] * width
         kept: list[Kept | None] = []
         end = 0
@@ -269,9 +208,7 @@ class LogCheck:
             try:
                 kept.append(Kept.from_bytes(data[start:end]))
             except BadEntry:
-                self.result.find(
-                    "altered-record", f"the record of entry {index} cannot be read", index
-                )
+                self._altered("cannot be read", index)
                 kept.append(None)
         path = self._files.records_path(number).relative_to(self._files.path)
         if len(kept) < width:
@@ -283,6 +220,29 @@ class LogCheck:
                 "inserted-record", f"{path} has more than the records of its entries", index
             )
         return kept + [None] * (width - len(kept))
+
+    def _missing(self, number: int, first: int) -> None:
+        """Tell of the records of whole bundles that are not here, a stretch of them at once."""
+        if first < self._told_missing:
+            return
+        size = last = self.result.records
+        for after in range(number + 1, -(-size // WIDTH)):
+            is_left_out = all(map(self._is_left_out, range(after * WIDTH, (after + 1) * WIDTH)))
+            if is_left_out or self._files.state(after) is not None:
+                last = after * WIDTH
+                break
+        self._told_missing = last
+        self.result.find(
+            "missing-record",
+            f"the records of the entries {first} to {last - 1}, of {self._files.place(number)} and"
+            " what follows, are neither there nor in an archive",
+            first,
+        )
+
+    def _altered(self, how: str, index: int) -> None:
+        place = self._files.place(index // WIDTH)
+        message = f"the record of entry {index} {how} (it lies in {place})"
+        self.result.find("altered-record", message, index)
 
     def _check_record(self, kept: Kept | None, entry: bytes, index: int) -> None:
         if kept is None:
@@ -304,9 +264,7 @@ class LogCheck:
             self.result.shredded[rule] = self.result.shredded.get(rule, 0) + 1
             self._shreddings.see_shredded(index, rule)
         elif kept.commitment != entry:
-            self.result.find(
-                "altered-record", f"the record of entry {index} is not what was signed", index
-            )
+            self._altered("is not what was signed", index)
         else:
             self._shreddings.see_record(index, kept)
             if self._take is not None:

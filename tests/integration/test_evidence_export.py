@@ -32,7 +32,7 @@ from broker.evidence.following import EvidenceWorker
 from broker.evidence.offline import own_key, verify
 from broker.evidence.reading import LogFiles, framed
 from broker.evidence.shredding import Plan, acts_of
-from broker.evidence.verifying import Verified
+from broker.evidence.verified import Verified
 from broker.evidence.writing import writing
 from broker.periods import Period
 from broker.recording import read_decision

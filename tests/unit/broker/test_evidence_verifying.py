@@ -11,7 +11,8 @@ import pytest
 from broker.evidence.entries import Kept, salt_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed
-from broker.evidence.verifying import Verified, verify_log
+from broker.evidence.verified import Verified
+from broker.evidence.verifying import verify_log
 from broker.evidence.writing import writing
 from schemas.keys import SigningKey
 from schemas.notes import NoteKey, cosign
