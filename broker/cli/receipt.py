@@ -135,8 +135,8 @@ def _check(
     problems = []
     if received is not None and not _is_of(checked, received):
         problems.append(f"{received} has no delivery that this is the receipt of")
-    if log is not None and _is_contradicted(checked, log):
-        problems.append(f"entry {checked.index} of {log} says something else than this receipt")
+    if log is not None:
+        problems += _contradiction(checked, log)
     answer: dict[str, Any] = {
         "entry": checked.index,
         "entries": checked.checkpoint.size,
@@ -169,11 +169,16 @@ def _is_of(checked: "Checked", received: Path) -> bool:
     return False
 
 
-def _is_contradicted(checked: "Checked", log: Path) -> bool:
+def _contradiction(checked: "Checked", log: Path) -> list[str]:
+    """Return what a log's folder has against a receipt."""
     from broker.evidence.reading import LogFiles
     from broker.evidence.receipts import contradicts
     from schemas.tiles import WIDTH
 
     number, at = divmod(checked.index, WIDTH)
     kept = LogFiles(log).records(number)
-    return at >= len(kept) or contradicts(checked, kept[at])
+    if at >= len(kept):
+        return [f"the record of entry {checked.index} is away: {log} and its archives lack it"]
+    if contradicts(checked, kept[at]):
+        return [f"entry {checked.index} of {log} says something else than this receipt"]
+    return []

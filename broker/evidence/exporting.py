@@ -78,6 +78,7 @@ async def export(
 
     Raises:
         NothingToExport: nothing was signed yet, or ``to`` is taken.
+        NoRecords: some are neither in the log's folder nor in an archive.
 
     """
     public = source.keys.public(source.origin)
@@ -167,6 +168,7 @@ class _Export:
             for number in range(-(-size // WIDTH)):
                 first = number * WIDTH
                 bundle = log.records(number)[: size - first]
+                log.see_whole(number, bundle, min(WIDTH, size - first))
                 told = [self._told(kept, first + at) for at, kept in enumerate(bundle)]
                 if any(not kept.is_left_out for kept, _ in told):
                     path = LogFiles(self._to).records_path(number)

@@ -127,7 +127,8 @@ def copy_beginning(
     if writer.next_offset < before:
         raise NotTheSame(
             f"{DECISIONS} begins at {before}, and {files.path} has the log up to"
-            f" {writer.next_offset}: nothing was replaced; name a newer copy with --from"
+            f" {writer.next_offset}, {writer.size} entries: nothing was replaced; put back archives"
+            " that are away, or name a newer copy with --from"
         )
 
 

@@ -94,6 +94,7 @@ def receipt(  # noqa: PLR0913  whose decision on what, in which log
             f" {', '.join(map(str, found))}: choose one with --entry"
             if found
             else f"no record under a checkpoint says that {event_id} was shared with {recipient}"
+            + _away(files, size)
         )
     ((index, (kept, said)),) = found.items()
     note = covering(files, log, index)
@@ -168,6 +169,18 @@ def _decisions_on(
                 decision = _decision_in(kept)
                 if decision is not None and decision["eventId"] == event_id:
                     yield index, kept, decision
+
+
+def _away(files: LogFiles, size: int) -> str:
+    """Return what is to be added where nothing was found, if some records were not looked at."""
+    bundles = range(-(-size // WIDTH))
+    away = next((number for number in bundles if files.state(number) is None), None)
+    if away is None:
+        return ""
+    return (
+        f"; but not all records are here, {files.records_path(away)} the first that is neither in"
+        " its place nor in an archive: put the archives back and ask again"
+    )
 
 
 def _decision_in(kept: Kept) -> dict[str, Any] | None:

@@ -187,7 +187,10 @@ class LogWriter:
         offset = self.files.offset_of(size - 1)
         if offset is None:
             path = self.files.records_path((size - 1) // WIDTH)
-            raise LogDamaged(f"{path} has no record beside entry {size - 1}: rebuild the log")
+            raise LogDamaged(
+                f"neither {path} nor an archive has the record beside entry {size - 1}: put the"
+                " archive back, or rebuild the log"
+            )
         return offset + 1
 
     def _forget_after(self, size: int) -> None:

@@ -1,5 +1,6 @@
 """Months in one file each: read, verified and shredded there as in the log's folder."""
 
+import os
 import shutil
 import tarfile
 from datetime import timedelta
@@ -26,7 +27,13 @@ from shredding_world import (
 
 from broker import disk
 from broker.evidence import archives
-from broker.evidence.archives import BadArchive, NoRecords
+from broker.evidence.archives import (
+    Archives,
+    BadArchive,
+    NoRecords,
+    change_archive,
+    write_archive,
+)
 from broker.evidence.archiving import archive_months
 from broker.evidence.reading import LogFiles
 from broker.evidence.writing import writing
@@ -152,6 +159,64 @@ def test_an_archive_that_cannot_be_read_shreds_nothing(log: Path) -> None:
     (log / "archive" / "2021-05.tar").write_bytes(b"\1" * 5000)
     with pytest.raises(BadArchive, match="put a good copy in its place"):
         what_is_due(log, now=NOW)
+
+
+@pytest.mark.parametrize("member", [0, 1, 2])
+@pytest.mark.parametrize("at", [0, 130, 150])
+def test_an_archive_with_a_bad_header_is_not_cut_short(
+    tmp_path: Path, member: int, at: int
+) -> None:
+    """What reads a tar takes one for its end: rewritten, the months behind it would be lost."""
+    path = tmp_path / "archive" / "2020-09.tar"
+    write_archive(path, ((number, bytes([number]) * 700) for number in range(3)))
+    data = bytearray(path.read_bytes())
+    data[member * 3 * 512 + at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadArchive, match="put a good copy in its place"):
+        change_archive(path, [0], lambda _, __: b"")
+    assert path.read_bytes() == data
+    with pytest.raises(BadArchive):
+        Archives(tmp_path).read(0)
+
+
+def test_an_archive_that_is_replaced_is_read_as_it_is_now(tmp_path: Path) -> None:
+    """Even where the folder's time does not tell, as when two are replaced at once."""
+    path = tmp_path / "archive" / "2020-09.tar"
+    write_archive(path, [(0, b"long" * 500), (1, b"first")])
+    reading = Archives(tmp_path)
+    assert reading.read(1) == b"first"
+    before = path.parent.stat()
+    write_archive(path, [(0, b""), (1, b"second")])
+    os.utime(path.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert reading.read(1) == b"second"
+
+
+def test_what_was_put_back_goes_into_the_same_archive_as_it_is_now(base: Path, log: Path) -> None:
+    """The log's folder counts: what was shredded there since must not live on in a tar."""
+    names = archive(log)
+    old = {file: file.read_bytes() for file in (log / "archive").iterdir()}
+    gone = LogFiles(log).records(1)[4]
+    for file in old:
+        with tarfile.open(file) as tar:
+            tar.extractall(log, filter="data")
+    shutil.move(log / "archive", log / "away")
+    shred(log, RECORDS, what_is_due(log, now=NOW), at=NOW)
+    shutil.move(log / "away", log / "archive")
+    assert archive(log) == names
+    assert sorted(file.name for file in (log / "archive").iterdir()) == sorted(names)
+    assert [file.name for file in (log / "records").iterdir()] == ["004"]
+    assert all(gone.content not in file.read_bytes() for file in old)
+    assert verified(log).problems == []
+    assert LogFiles(log).records(0) != LogFiles(base).records(0)
+
+
+def test_records_that_are_away_are_told_a_stretch_at_once(log: Path) -> None:
+    """Years of them do not hide what else is wrong."""
+    archive(log)
+    shutil.rmtree(log / "archive")
+    (problem,) = verified(log).problems
+    assert (problem.code, problem.record) == ("missing-record", 0)
+    assert "the records of the entries 0 to 1023" in problem.message
 
 
 class _PowerLost(Exception):
