@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from agreements import gateways
 from agreements.codes import code_list
-from agreements.model import Condition, Generalise, Item, Part
+from agreements.model import Condition, Flow, Generalise, Item, Part
 
 _UNITS: Final = {
     "Y": "year",
@@ -155,6 +155,11 @@ def condition(tested: Condition) -> str:
     if operator == "in":
         return f"{name} is one of {listed(values, last='or')}"
     return f"{name} is {values[0]}"
+
+
+def conditions(flow: Flow) -> dict[str, str]:
+    """Return what must hold, by the place that evidence names it by, such as ``when[0]``."""
+    return {f"when[{number}]": condition(tested) for number, tested in enumerate(flow.when)}
 
 
 def otherwise(tested: Condition) -> str:

@@ -8,7 +8,7 @@ from agreements.canonical import digest
 from agreements.gain_figures import Examples, FlowGains, ItemFigures, RecipientGains
 from agreements.model import Agreement
 from agreements.problems import Problem
-from agreements.words import condition
+from agreements.words import conditions
 from broker.periods import Period
 from broker.simulating import Simulation
 
@@ -92,7 +92,7 @@ def _recipient(told: RecipientGains) -> dict[str, Any]:
 
 
 def _flow(flow: FlowGains, draft: Agreement) -> dict[str, Any]:
-    conditions = _conditions(flow.flow, draft)
+    told = next((conditions(one) for one in draft.flows if one.id == flow.flow), {})
     return {
         "flow": flow.flow,
         "recipient": flow.recipient,
@@ -106,8 +106,8 @@ def _flow(flow: FlowGains, draft: Agreement) -> dict[str, Any]:
         "held": flow.still_held,
         "gained": _examples(flow.gained) | {"from": _sorted(flow.gained_from)},
         "lost": _examples(flow.lost) | {"to": _sorted(flow.lost_to)},
-        "refused": _reasons(flow.refused, conditions),
-        "review": _reasons(flow.review, conditions),
+        "refused": _reasons(flow.refused, told),
+        "review": _reasons(flow.review, told),
         "items": {path: _item(item) for path, item in sorted(flow.items.items())},
         "never_present": flow.never_present,
     }
@@ -126,25 +126,15 @@ def _item(item: ItemFigures) -> dict[str, Any]:
     }
 
 
-def _conditions(flow_id: str, draft: Agreement) -> dict[str, str]:
-    """Return what must hold, by the place that evidence names it by."""
-    return {
-        f"when[{number}]": condition(tested)
-        for flow in draft.flows
-        if flow.id == flow_id
-        for number, tested in enumerate(flow.when)
-    }
-
-
 def _reasons(
-    kept: Mapping[tuple[str, str], Examples], conditions: Mapping[str, str]
+    kept: Mapping[tuple[str, str], Examples], told: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Tell each reason; ``text`` is the condition that was not met, as the draft has it."""
     return [
         {
             "reason": reason,
             "detail": detail,
-            "text": conditions.get(detail, ""),
+            "text": told.get(detail, ""),
             **_examples(examples),
         }
         for (reason, detail), examples in sorted(kept.items())

@@ -95,11 +95,13 @@ def _table(table: Table) -> str:
         + "</tr>"
         for row in table.rows
     )
+    columns = "".join(f'<col style="width: {width:.0%}">' for width in table.widths)
     kind = ' class="fill"' if table.is_to_fill_in else ""
     return (
         # A part that scrolls must be reached by the keyboard and have a name (WCAG 2.1.1).
         f'<div class="wide" role="region" tabindex="0" aria-label="{_text(table.caption)}">\n'
         f"<table{kind}>\n<caption>{_text(table.caption)}</caption>\n"
+        f"<colgroup>{columns}</colgroup>"
         f"<thead><tr>{header}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
     )
 

@@ -168,7 +168,7 @@ def _to_decide(schedule: Schedule) -> Iterator[Block]:
                 )
                 for caution, rows in found.items()
             ),
-            (0.17, 0.31, 0.2, 0.09, 0.23),
+            (0.19, 0.3, 0.2, 0.09, 0.22),
         )
     yield Bullets(
         (
@@ -276,11 +276,11 @@ def _not_shared(schedule: Schedule) -> Iterator[Block]:
                 said(_time(one)),
                 party_line(schedule.terms, one.publisher),
                 party_line(schedule.terms, one.recipient) if one.recipient else said("nobody"),
-                said(f"{one.outcome}: {one.reason} {one.detail}".strip()),
+                said(f"{one.outcome}: {schedule.terms.reason(one)}"),
             )
             for one in schedule.refused
         ),
-        (0.2, 0.28, 0.28, 0.24),
+        (0.17, 0.27, 0.27, 0.29),
     )
 
 

@@ -12,7 +12,7 @@ from agreements import gateways
 from agreements.model import Agreement, Flow, PartyRole
 from agreements.paper.tree import Line, code, joined, link, said, together
 from agreements.signed import Version
-from agreements.words import title_of
+from agreements.words import conditions, title_of
 from broker.audit.disclosures import Basis, Disclosure
 from broker.legal import in_words
 from schemas.catalogue import Catalogue, Field, Sensitivity
@@ -54,6 +54,12 @@ class Terms:
         agreement = self.agreement(one)
         flows = () if agreement is None else agreement.flows
         return next((flow for flow in flows if flow.id == one.flow), None)
+
+    def reason(self, one: Disclosure) -> str:
+        """Return why nothing was shared, a condition by what it says."""
+        flow = self.flow(one)
+        detail = one.detail if flow is None else conditions(flow).get(one.detail, one.detail)
+        return f"{one.reason} ({detail})" if detail else one.reason
 
     def title(self, one: Disclosure) -> str:
         """Return the agreement's title, or its address where the text is not known."""

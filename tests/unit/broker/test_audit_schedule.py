@@ -162,6 +162,14 @@ def test_what_was_not_shared_is_told_apart_and_never_as_a_disclosure() -> None:
     assert "For the officer: nothing was disclosed." in page
 
 
+def test_a_condition_that_did_not_hold_is_told_in_words() -> None:
+    """Nobody but the engine knows what ``when[0]`` is."""
+    missed = replace(refused(a_disclosure(), reason="condition-not-met"), detail="when[0]")
+    page = to_html(_schedule(missed).to_paper())
+    assert "when[0]" not in page
+    assert "deny: condition-not-met (addressConfidential is false)" in page
+
+
 def test_rows_are_in_order_of_time_whatever_the_order_they_come_in() -> None:
     """The same disclosures give the same schedule."""
     several = [
