@@ -23,6 +23,7 @@ from broker.keeping import follow_until, kept
 from broker.routing import DECISIONS
 from connectors.streams import Outgoing, Streams
 from schemas.errors import DeliveryError, EvidenceError
+from schemas.tiles import WIDTH
 
 CHECKPOINTS: Final = "checkpoints"
 SIGN_EVERY_SECONDS: Final = 1.0
@@ -60,15 +61,15 @@ class EvidenceWorker:
 
         """
         await self.catch_up()
-        await follow_until(stopping, self._follow(), meanwhile=self.sign, every=SIGN_EVERY_SECONDS)
+        await follow_until(
+            stopping, self._follow(follow=True), meanwhile=self.sign, every=SIGN_EVERY_SECONDS
+        )
         await self.catch_up()
 
     async def catch_up(self) -> int:
         """Read to the end of the stream as it is now, sign, and return the log's size."""
         await check_order(self._streams, after=self._writer.next_offset)
-        async for _ in self._append(follow=False):
-            if self._writer.unsigned >= MOST_UNSIGNED:
-                await self.sign()
+        await self._follow(follow=False)
         await self.sign()
         return self._writer.size
 
@@ -88,19 +89,17 @@ class EvidenceWorker:
         if self._progress is not None:
             self._progress(signed.size)
 
-    async def _follow(self) -> None:
-        async for _ in self._append(follow=True):
-            if self._writer.unsigned >= MOST_UNSIGNED:
-                await self.sign()
-
-    async def _append(self, *, follow: bool) -> AsyncIterator[int]:
+    async def _follow(self, *, follow: bool) -> None:
         writer = self._writer
         async for record in self._streams.read(DECISIONS, start=writer.next_offset, follow=follow):
             writer.append(record.offset, content_of(record))
             if is_act(record.value):
                 async with self._changing:
                     await asyncio.to_thread(carry_out, writer, record)
-            yield record.offset
+            if writer.unsigned >= MOST_UNSIGNED:
+                await self.sign()
+            elif not writer.size % WIDTH:
+                await asyncio.sleep(0)  # sharing goes on in the same process
 
 
 async def check_order(streams: Streams, *, after: int = 0) -> None:

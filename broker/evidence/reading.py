@@ -168,7 +168,11 @@ def _note_in(line: bytes, name: str) -> Note:
 
 def framed(record: Kept) -> bytes:
     """Return a record as it lies in a file, behind its length in four bytes."""
-    data = record.to_bytes()
+    return framed_bytes(record.to_bytes())
+
+
+def framed_bytes(data: bytes) -> bytes:
+    """Return what is kept of a record as it lies in a file."""
     return len(data).to_bytes(_LENGTH_BYTES, "big") + data
 
 

@@ -158,7 +158,7 @@ def carry_out(writer: LogWriter, record: Record) -> int:
     if not runs:
         return 0
     places = by_bundle(runs)
-    writer.close()
+    writer.write_records()
     change_records(
         writer.files.path,
         places,

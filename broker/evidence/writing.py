@@ -14,11 +14,11 @@ import shutil
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from pathlib import Path
-from typing import IO, ClassVar, Final
+from typing import ClassVar, Final
 
 from broker import disk
 from broker.disk import replacing
-from broker.evidence.entries import Kept, commitment, salt_of
+from broker.evidence.entries import Kept, kept_whole, salting
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import (
     CHECKPOINT,
@@ -26,6 +26,7 @@ from broker.evidence.reading import (
     HISTORY,
     LogFiles,
     framed,
+    framed_bytes,
     record_places,
 )
 from schemas.checkpoints import Checkpoint
@@ -44,6 +45,7 @@ from schemas.tiles import (
 )
 
 _LOCK: Final = "lock"
+_MOST_UNWRITTEN_BYTES: Final = 1 << 20
 _LEVELS: Final = 8
 """Of tiles, at most: 2⁶⁴ entries."""
 
@@ -67,11 +69,13 @@ class LogWriter:
         self.files = LogFiles(path)
         self.origin = origin
         self._keys = keys
+        self._salt_of = salting(keys.salt_key)
         self._dirty: set[Path] = set()
         self._shown: Note | None = None
         self._cosigned_bytes = 0
         self._outgrown: list[Path] = []
-        self._records: IO[bytes] | None = None
+        self._unwritten: list[bytes] = []
+        self._unwritten_bytes = 0
         self.signed = self._last_signed()
         size = self.signed.size
         self._edge = edge_of(size, self.files.tile)
@@ -96,23 +100,40 @@ class LogWriter:
 
     def append(self, offset: int, content: bytes) -> None:
         """Add what was read at an offset of the stream."""
-        salt = salt_of(self._keys.salt_key, content)
-        self.append_kept(Kept(offset, salt, content), commitment(offset, salt, content))
+        kept, entry = kept_whole(offset, self._salt_of(content), content)
+        self._append(offset, framed_bytes(kept), entry)
 
     def append_kept(self, kept: Kept, entry: bytes) -> None:
         """Add an entry, and what is kept beside it: of one that was shredded, the rule."""
-        number = self._edge.size // WIDTH
-        if self._records is None:
-            self._records = self._open(self.files.records_path(number))
-        self._records.write(framed(kept))
+        self._append(kept.offset, framed(kept), entry)
+
+    def _append(self, offset: int, record: bytes, entry: bytes) -> None:
+        self._unwritten.append(record)
+        self._unwritten_bytes += len(record)
         self._entries.append(entry)
-        for name, data in self._edge.append(leaf_hash(entry)):
-            self._write_tile(name, data)
-        if len(self._entries) == WIDTH:
+        full = self._edge.append(leaf_hash(entry))
+        if full:
+            self.write_records()
+            for name, data in full:
+                self._write_tile(name, data)
+            number = self._edge.size // WIDTH - 1
             self._write_tile(TileName(ENTRIES, number), pack_entries(self._entries))
             self._entries.clear()
-            self._close_records()
-        self.next_offset = kept.offset + 1
+        elif self._unwritten_bytes > _MOST_UNWRITTEN_BYTES:
+            self.write_records()
+        self.next_offset = offset + 1
+
+    def write_records(self) -> None:
+        """Write the records that have come to their file; not yet on disk when this returns."""
+        if not self._unwritten:
+            return
+        path = self.files.records_path((self._edge.size - 1) // WIDTH)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._dirty.add(path)
+        with path.open("ab") as file:
+            file.write(b"".join(self._unwritten))
+        self._unwritten.clear()
+        self._unwritten_bytes = 0
 
     def bundle(self, number: int) -> list[bytes]:
         """Return the entries of a bundle, signed or not. Raises ``BadTile``."""
@@ -133,7 +154,7 @@ class LogWriter:
         if self._entries:
             name = TileName(ENTRIES, self.size // WIDTH, len(self._entries))
             self._write_tile(name, pack_entries(self._entries))
-        self._close_records()
+        self.write_records()
         self._sync()
         checkpoint = Checkpoint(self.origin, self.size, self._edge.root())
         note = checkpoint.sign(self._keys.signing)
@@ -145,10 +166,6 @@ class LogWriter:
             shutil.rmtree(folder, ignore_errors=True)
         self._outgrown.clear()
         return checkpoint
-
-    def close(self) -> None:
-        """Let go of the files, so that they are as they are; appending opens them again."""
-        self._close_records()
 
     # -- what was there ---------------------------------------------------------------
 
@@ -222,16 +239,6 @@ class LogWriter:
         if name.width == WIDTH:
             self._outgrown.append(path.with_name(f"{path.name}.p"))
 
-    def _open(self, path: Path) -> IO[bytes]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._dirty.add(path)
-        return path.open("ab")
-
-    def _close_records(self) -> None:
-        if self._records is not None:
-            self._records.close()
-            self._records = None
-
     def _sync(self) -> None:
         for path in self._dirty:
             disk.sync(path)
@@ -279,11 +286,7 @@ def writing(path: Path, keys: LogKeys, *, origin: str) -> Iterator[LogWriter]:
 
     """
     with locked(path):
-        writer = LogWriter(path, keys, origin=origin)
-        try:
-            yield writer
-        finally:
-            writer.close()
+        yield LogWriter(path, keys, origin=origin)
 
 
 @contextlib.contextmanager

@@ -2,20 +2,24 @@
 
 import contextlib
 import hashlib
+import hmac
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import cbor2
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from services.tlog_client import read_log
 
 from broker import disk
-from broker.evidence.entries import Kept
+from broker.evidence import writing as evidence_writing
+from broker.evidence.entries import Kept, content_of, kept_whole, salting
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed
 from broker.evidence.writing import LogDamaged, LogInUse, LogWriter, writing
+from connectors.streams import Record
 from schemas.keys import SigningKey
 from schemas.merkle import leaf_hash
 from schemas.notes import BadNote, NoteKey, cosign
@@ -93,6 +97,42 @@ def test_a_client_that_is_not_ours_reads_the_log(tmp_path: Path) -> None:
         "consistent": 5,
         "signatures": 2,
     }
+
+
+@given(
+    timestamp_ms=st.integers(0, 2**63 - 1) | st.integers(2**32 - 2, 2**32 + 2),
+    key=st.none() | st.binary(max_size=300),
+    value=st.none() | st.binary(max_size=300),
+    headers=st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5)), max_size=2),
+)
+@example(timestamp_ms=2**40, key=b"k" * 16, value=b"v" * 70_000, headers=[])
+@example(timestamp_ms=2**40, key=b"", value=b"v" * 65_536, headers=[])
+@example(timestamp_ms=2**40, key=b"k" * 256, value=b"v" * 65_535, headers=[])
+def test_what_is_committed_to_is_cbor_however_it_is_joined(
+    timestamp_ms: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+) -> None:
+    """Byte for byte what a library writes, so that a log comes out as it always has."""
+    record = Record("decisions", 0, 7, timestamp_ms, key, value, tuple(headers))
+    made = content_of(record)
+    assert made == cbor2.dumps([timestamp_ms, key, [list(one) for one in headers], value])
+    salt = salting(KEYS.salt_key)(made)
+    assert salt == hmac.digest(KEYS.salt_key, made, "sha256")[:16]
+    kept = Kept(7, salt, made)
+    assert kept_whole(7, salt, made) == (kept.to_bytes(), kept.commitment)
+
+
+def test_records_that_are_large_are_not_gathered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written as they come, so that memory has a bound; the log is the same."""
+    write(tmp_path / "small", 300)
+    monkeypatch.setattr(evidence_writing, "_MOST_UNWRITTEN_BYTES", 40)
+    with a_writer(tmp_path / "large") as writer:
+        for offset in offsets(10):
+            writer.append(offset, content(offset))
+        assert len(writer.files.records(0)) >= 8
+    write(tmp_path / "large", 300)
+    assert files_of(tmp_path / "large") == files_of(tmp_path / "small")
 
 
 def test_the_entries_say_nothing_of_the_records(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.evidence.entries import Kept, salt_of
+from broker.evidence.entries import Kept, salting
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed
 from broker.evidence.verified import Verified
@@ -133,7 +133,7 @@ def _replace(path: Path, chance: random.Random) -> None:
     def replace(records: list[Kept]) -> None:
         at = chance.randrange(len(records))
         other = b"another record"
-        records[at] = Kept(records[at].offset, salt_of(KEYS.salt_key, other), other)
+        records[at] = Kept(records[at].offset, salting(KEYS.salt_key)(other), other)
 
     _rewrite(path, chance, replace)
 
