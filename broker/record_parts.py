@@ -8,7 +8,7 @@ that was read before mean the same again.
 import io
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 import fastavro
 
@@ -26,36 +26,77 @@ class UnreadableDecision(EvidenceError):
     code: ClassVar[str] = "unreadable-decision"
 
 
-class Part(NamedTuple):
+class Part:
     """A candidate without the digest of its seal: as it is written, and what that says."""
 
-    body: bytes
-    says: Mapping[str, Any]
+    __slots__ = ("body", "recipient", "says")
+
+    def __init__(self, body: bytes, says: Mapping[str, Any]) -> None:
+        self.body = body
+        self.says = says
+        self.recipient: str = says["recipient"]
 
 
-class Parts(NamedTuple):
+class Parts:
     """A decision record. Times are milliseconds; each candidate has the digest of its seal."""
 
-    event_type: str
-    publisher: str
-    topic: str
-    partition: int
-    offset: int
-    rules: int
-    decided_ms: int
-    occurred_ms: int
-    published_ms: int
-    event_id: bytes
-    subjects: tuple[bytes, ...]
-    candidates: tuple[tuple[Part, bytes], ...]
-    settles: str | None
+    __slots__ = (
+        "candidates", "decided_ms", "event_id", "event_type", "occurred_ms", "offset",
+        "partition", "published_ms", "publisher", "rules", "settles", "subjects", "topic",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0913  a record's fields
+        self,
+        *,
+        event_type: str,
+        publisher: str,
+        topic: str,
+        partition: int,
+        offset: int,
+        rules: int,
+        decided_ms: int,
+        occurred_ms: int,
+        published_ms: int,
+        event_id: bytes,
+        subjects: tuple[bytes, ...],
+        candidates: tuple[tuple[Part, bytes], ...],
+        settles: str | None,
+    ) -> None:
+        self.event_type = event_type
+        self.publisher = publisher
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.rules = rules
+        self.decided_ms = decided_ms
+        self.occurred_ms = occurred_ms
+        self.published_ms = published_ms
+        self.event_id = event_id
+        self.subjects = subjects
+        self.candidates = candidates
+        self.settles = settles
+
+
+class _Head:
+    """What the records of a batch begin with: as it is written, and what that says."""
+
+    __slots__ = ("body", "decided_ms", "event_type", "partition", "publisher", "rules", "topic")
+
+    def __init__(self, body: bytes, says: Mapping[str, Any]) -> None:
+        self.body = body
+        self.event_type: str = says["eventType"]
+        self.publisher: str = says["publisher"]
+        self.topic: str = says["topic"]
+        self.partition: int = says["partition"]
+        self.rules: int = says["rules"]
+        self.decided_ms: int = says["decidedAt"]
 
 
 class PartsReader:
     """Reads one decision record after the other."""
 
     def __init__(self) -> None:
-        self._head = Part(b"no record begins like this", {})
+        self._head: _Head | None = None
         self._known: dict[tuple[str, str, int], list[Part]] = {}
 
     def read(self, value: bytes) -> Parts:
@@ -75,7 +116,7 @@ class PartsReader:
 
     def _read(self, value: bytes) -> Parts:
         head = self._head
-        if not value.startswith(head.body):  # as all records of one batch do
+        if head is None or not value.startswith(head.body):  # as all records of one batch do
             head = self._head = _head_of(value)
         offset, at = _long(value, len(head.body))
         length, at = _long(value, at)
@@ -92,29 +133,28 @@ class PartsReader:
         at = end + (1 if number else 0)
         if value[at] >= _LONGER:
             return _slowly(value)  # dozens of candidates
-        says = head.says
-        candidates, at = self._candidates(value, at, says["publisher"], says["eventType"])
+        candidates, at = self._candidates(value, at, head.publisher, head.event_type)
         if value[at] != _NULL:
             return _slowly(value)
         if at + 1 != len(value):
             raise ValueError("expected nothing after a decision record")
-        if length < 0 or not (0 <= occurred_ms < _LAST_MS and 0 <= says["decidedAt"] < _LAST_MS):
+        if length < 0 or not (0 <= occurred_ms < _LAST_MS and 0 <= head.decided_ms < _LAST_MS):
             raise ValueError("expected a length, and times before the year 10000")
         event_id.decode()
         return Parts(
-            says["eventType"],
-            says["publisher"],
-            says["topic"],
-            says["partition"],
-            offset,
-            says["rules"],
-            says["decidedAt"],
-            occurred_ms,
-            published_ms,
-            event_id,
-            subjects,
-            candidates,
-            None,
+            event_type=head.event_type,
+            publisher=head.publisher,
+            topic=head.topic,
+            partition=head.partition,
+            offset=offset,
+            rules=head.rules,
+            decided_ms=head.decided_ms,
+            occurred_ms=occurred_ms,
+            published_ms=published_ms,
+            event_id=event_id,
+            subjects=subjects,
+            candidates=candidates,
+            settles=None,
         )
 
     def _candidates(
@@ -157,11 +197,11 @@ def _next_part(known: list[Part], value: bytes, at: int) -> Part:
     return part
 
 
-def _head_of(value: bytes) -> Part:
+def _head_of(value: bytes) -> _Head:
     buffer = io.BytesIO(value)
     buffer.seek(len(_FRAME))
     says: Any = fastavro.schemaless_reader(buffer, _HEAD, None)
-    return Part(value[: buffer.tell()], says)
+    return _Head(value[: buffer.tell()], says)
 
 
 def _long(value: bytes, at: int) -> tuple[int, int]:
@@ -180,19 +220,19 @@ def _slowly(value: bytes) -> Parts:
     record = read_decision(value)
     settles = record.get("settles")
     return Parts(
-        record["eventType"],
-        record["publisher"],
-        record["topic"],
-        record["partition"],
-        record["offset"],
-        record["rules"],
-        to_us(record["decidedAt"]) // 1000,
-        to_us(record["occurredAt"]) // 1000,
-        to_us(record["publishedAt"]) // 1000,
-        record["eventId"].encode(),
-        tuple(record["subjects"]),
-        tuple((_written(one), bytes(one["sealed"])) for one in record["candidates"]),
-        None if settles is None else settles["suspension"],
+        event_type=record["eventType"],
+        publisher=record["publisher"],
+        topic=record["topic"],
+        partition=record["partition"],
+        offset=record["offset"],
+        rules=record["rules"],
+        decided_ms=to_us(record["decidedAt"]) // 1000,
+        occurred_ms=to_us(record["occurredAt"]) // 1000,
+        published_ms=to_us(record["publishedAt"]) // 1000,
+        event_id=record["eventId"].encode(),
+        subjects=tuple(record["subjects"]),
+        candidates=tuple([(_written(one), bytes(one["sealed"])) for one in record["candidates"]]),
+        settles=None if settles is None else settles["suspension"],
     )
 
 

@@ -5,18 +5,27 @@ not even the blinded ones of the records, but tokens under a key that lies elsew
 (`broker.audit.keys`).
 """
 
+import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from hashlib import sha256
 from typing import Any, ClassVar, Final, NamedTuple
 
 from broker.audit.disclosures import Basis, Disclosure
+from broker.audit.indexing import Indexer, event_token, recipient_body
 from broker.audit.keys import AuditKeys
 from broker.record_parts import Parts, read_candidate
-from broker.storage import TOKEN_BYTES, AuditTables, Position, Row, Stored
-from schemas.errors import ConfigurationError, RejectedInput
+from broker.storage import (
+    AuditTables,
+    Droppable,
+    Extent,
+    Position,
+    Reading,
+    Row,
+    Stored,
+    portions,
+)
+from schemas.errors import ConfigurationError, DeliveryError, RejectedInput
 
 MOST_LINKED: Final = 100
 """Identifiers that are followed from those that were asked for: no person has as many."""
@@ -24,13 +33,20 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _START: Final = _EPOCH
 _END: Final = datetime(9999, 12, 31, tzinfo=UTC)
-_MOST_READ: Final = 20_000
+_MOST_KEPT: Final = 20_000
+_FORGOTTEN_TOGETHER: Final = 500
 
 
 class OtherKey(ConfigurationError):
     """The store was made under another audit key."""
 
     code: ClassVar[str] = "other-audit-key"
+
+
+class HasLess(DeliveryError):
+    """The store has less than it had when the question was begun: nothing is answered."""
+
+    code: ClassVar[str] = "query-store-has-less"
 
 
 class TooManyLinked(RejectedInput):
@@ -47,15 +63,68 @@ class _Says(NamedTuple):
     receiver: Basis
 
 
+class _Sender(NamedTuple):
+    event_type: str
+    publisher: str
+
+
+class _Known:
+    """What phrases say, read once for many records; of one making of the store."""
+
+    def __init__(self, made: int) -> None:
+        self.made = made
+        self._says: dict[int, _Says] = {}
+        self._senders: dict[int, _Sender] = {}
+
+    def of(
+        self, reading: Reading, found: Iterable[Stored]
+    ) -> tuple[dict[int, _Says], dict[int, _Sender]]:
+        """Return what the phrases of these records say, by number."""
+        said, sent = set[int](), set[int]()
+        for stored in found:
+            sent.add(stored.sender)
+            said.update([number for number, _ in stored.said])
+        # Others may empty what is kept at any time: what this needs is put aside.
+        says = {number: one for number in said if (one := self._says.get(number))}
+        senders = {number: who for number in sent if (who := self._senders.get(number))}
+        new = [*(said - says.keys()), *(sent - senders.keys())]
+        bodies = reading.phrases(new) if new else {}
+        says |= {number: _read_candidate(bodies[number]) for number in said - says.keys()}
+        senders |= {number: _read_sender(bodies[number]) for number in sent - senders.keys()}
+        if new:
+            self._keep(says, senders)
+        return says, senders
+
+    def _keep(self, says: dict[int, _Says], senders: dict[int, _Sender]) -> None:
+        if len(self._says) + len(self._senders) > _MOST_KEPT:
+            self._says, self._senders = {}, {}
+        self._says.update(says)
+        self._senders.update(senders)
+
+
+def _read_candidate(body: bytes) -> _Says:
+    told = read_candidate(body)
+    return _Says(told, _basis(told["provider"]), _basis(told["receiver"]))
+
+
+def _read_sender(body: bytes) -> _Sender:
+    publisher, event_type = json.loads(body)
+    return _Sender(event_type, publisher)
+
+
 class AuditStore:
-    """Answers of the query store, and what adds to it."""
+    """Answers of the query store, and what adds to it. Threads may ask it at once."""
 
     def __init__(self, tables: AuditTables, keys: AuditKeys) -> None:
         self._tables = tables
-        self._tokens = keys.tokens()
+        self._indexer = Indexer(keys.tokens())
         self._mark = keys.mark
-        self._says = lru_cache(_MOST_READ)(self._read_phrase)
-        self._sender = lru_cache(_MOST_READ)(self._read_sender)
+        self._known = _Known(0)
+        self._promised: Extent | None = None
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._tables.close()
 
     # -- what adds ----------------------------------------------------------------------
 
@@ -67,37 +136,22 @@ class AuditStore:
             OtherKey: its tokens are of another key, with which nothing would be found.
 
         """
-        found = self._tables.position()
-        if found is None:
-            found = self._tables.found(Position(0, 0, self._mark))
-        if found.key_mark != self._mark:
+        found = self._tables.extent()
+        position = self._tables.found(Position(0, 0, self._mark)) if found is None else found[0]
+        if position.key_mark != self._mark:
             raise OtherKey(
                 "the query store was made under another audit key: stop what runs with a former"
                 " one, and make the store again with `concordat audit reindex`"
             )
-        return found
+        return position
 
     def begin(self) -> None:
         """Take everything away: the store begins anew, under this key."""
         self._tables.begin(Position(0, 0, self._mark))
-        self._says.cache_clear()
-        self._sender.cache_clear()
 
     def row(self, entry: int, parts: Parts) -> Row:
         """Return what is kept of a record at an entry of the log."""
-        of = self._tokens.of
-        return Row(
-            entry,
-            parts.event_id,
-            _sender_body(parts.publisher, parts.event_type),
-            parts.decided_ms,
-            parts.occurred_ms,
-            [(part.body, seal) for part, seal in parts.candidates],
-            {_recipient_body(part.says["recipient"]) for part, _ in parts.candidates},
-            [of(subject)[:TOKEN_BYTES] for subject in parts.subjects],
-            event_token(parts.event_id),
-            parts.settles,
-        )
+        return self._indexer.row(entry, parts)
 
     def add(self, rows: list[Row], *, after: Position, next_entry: int, next_offset: int) -> None:
         """Add what lies between one position and another. Raises ``Overtaken``."""
@@ -106,12 +160,58 @@ class AuditStore:
 
     def forget(self, indexes: Iterable[int]) -> int:
         """Take entries away that were shredded; return how many were there."""
-        found = self._tables.entries(indexes)
-        return self._tables.forget(
-            (one.entry, (*one.tokens, event_token(one.event_id))) for one in found
-        )
+        forgotten = 0
+        for some in portions(indexes, _FORGOTTEN_TOGETHER):
+            with self._tables.reading() as reading:
+                found = reading.entries(some)
+            forgotten += self._tables.forget(
+                (one.entry, (*one.tokens, event_token(one.event_id))) for one in found
+            )
+        return forgotten
+
+    def droppable(self, before: datetime) -> Droppable | None:
+        """Return the whole segments that were decided before a time; None when none was."""
+        return self._tables.droppable(_to_ms(before))
+
+    def drop(self, dropped: Droppable) -> None:
+        """Take segments out. Raises ``Overtaken`` when they are not as `droppable` found them."""
+        self._tables.drop(dropped)
 
     # -- what answers -------------------------------------------------------------------
+
+    def promise(self) -> datetime | None:
+        """Return from when on the store has every decision; None when it has all.
+
+        From now on every answer is of a store that has as much, or it is refused.
+
+        Raises:
+            OtherKey: it has to be made again.
+
+        """
+        _ = self.position  # which there is from now on
+        self._promised = extent = self._tables.extent()
+        gone = None if extent is None else extent.gone_before_ms
+        return None if gone is None else _from_ms(gone)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[tuple[Reading, _Known]]:
+        with self._tables.reading() as reading:
+            has, promised = reading.extent, self._promised
+            if promised is not None and (
+                has is None
+                or has.first_entry > promised.first_entry
+                or has.position.next_entry < promised.position.next_entry
+                or has.position.key_mark != promised.position.key_mark
+            ):
+                raise HasLess(
+                    "the query store was made again, or entries were taken out, while this was"
+                    " asked: ask again"
+                )
+            known, made = self._known, 0 if has is None else has.made
+            if known.made != made:
+                # Numbers of phrases mean something else when the store was made again.
+                known = self._known = _Known(made)
+            yield reading, known
 
     def by_subject(
         self, blinds: Iterable[bytes], *, follows_links: bool = True
@@ -124,40 +224,24 @@ class AuditStore:
 
         Raises:
             TooManyLinked: the links lead to more identifiers than `MOST_LINKED`.
+            HasLess: the store has less than was promised.
 
         """
         asked = {self.token(blind) for blind in blinds}
-        with self._tables.reading():
-            return self._linked(asked, follows_links=follows_links)
-
-    def _linked(self, asked: set[bytes], *, follows_links: bool) -> list[Disclosure]:
-        known, found = set(asked), dict[int, Stored]()
-        new = asked
-        while new:
-            met = {one.entry: one for one in self._tables.with_tokens(new)}
-            found |= met
-            linked = {token for one in met.values() for token in one.tokens} - known
-            new = linked if follows_links else set()
-            known |= new
-            if len(known) > MOST_LINKED + len(asked):
-                raise TooManyLinked(
-                    f"more than {MOST_LINKED} identifiers hang together with these, so one of them"
-                    " was given to several people: ask with --only-given"
-                )
-        phrases = {number for one in found.values() for number, _ in one.said}
-        self._tables.learn(phrases | {one.sender for one in found.values()})
-        return [one for entry in sorted(found) for one in self._disclosures(found[entry])]
+        with self._reading() as (reading, known):
+            found = _linked(reading, asked, follows_links=follows_links)
+            return list(_disclosures(reading, known, found))
 
     def token(self, blind: bytes) -> bytes:
         """Return what the store has in place of a blinded identifier."""
-        return self._tokens.of(blind)[:TOKEN_BYTES]
+        return self._indexer.token(blind)
 
     def by_event(self, event_id: str) -> list[Disclosure]:
-        """Return everything decided about an event."""
+        """Return everything decided about an event. Raises `HasLess`."""
         named = event_id.encode()
-        with self._tables.reading():
-            found = self._tables.of_event(named, event_token(named))
-            return [one for stored in found for one in self._disclosures(stored)]
+        with self._reading() as (reading, known):
+            found = reading.of_event(named, event_token(named))
+            return list(_disclosures(reading, known, found))
 
     def by_recipient(
         self,
@@ -167,70 +251,81 @@ class AuditStore:
         until: datetime = _END,
         flow: str | None = None,
     ) -> Iterator[Disclosure]:
-        """Give what was decided for a recipient from one time to before another."""
-        body = _recipient_body(recipient)
-        for stored in self._tables.received(body, _to_ms(since), _to_ms(until)):
-            for one in self._disclosures(stored):
-                if one.recipient == recipient and flow in {None, one.flow}:
-                    yield one
+        """Give what was decided for a recipient from one time to before another.
+
+        Raises `HasLess`.
+        """
+        body = recipient_body(recipient)
+        with self._reading() as (reading, known):
+            for page in reading.received(body, _to_ms(since), _to_ms(until)):
+                for one in _disclosures(reading, known, page):
+                    if one.recipient == recipient and flow in {None, one.flow}:
+                        yield one
 
     def between(self, since: datetime = _START, until: datetime = _END) -> Iterator[Disclosure]:
-        """Give everything decided from one time to before another, in order of time."""
-        for stored in self._tables.between(_to_ms(since), _to_ms(until)):
-            yield from self._disclosures(stored)
+        """Give everything decided from one time to before another, in order of time.
 
-    def _disclosures(self, stored: Stored) -> Iterator[Disclosure]:
-        event_type, publisher = self._sender(stored.sender)
-        for number, seal in stored.said:
-            told, provider, receiver = self._says(number)
-            yield Disclosure(
-                index=stored.entry,
-                event_id=stored.event_id.decode(),
-                event_type=event_type,
-                publisher=publisher,
-                recipient=told["recipient"],
-                decided_at=_from_ms(stored.decided_ms),
-                occurred_at=_from_ms(stored.occurred_ms),
-                outcome=told["outcome"],
-                reason=told["reason"],
-                detail=told["detail"],
-                agreement=told["agreement"],
-                version=told["version"],
-                hash=told["hash"].hex(),
-                flow=told["flow"],
-                purpose=told["purpose"],
-                provider=provider,
-                receiver=receiver,
-                items=tuple(told["items"]),
-                transforms=told["transforms"],
-                withheld=told["withheld"],
-                sealed=seal,
-                subjects=stored.tokens,
-                settles=stored.settles,
+        Raises `HasLess`.
+        """
+        with self._reading() as (reading, known):
+            for page in reading.between(_to_ms(since), _to_ms(until)):
+                yield from _disclosures(reading, known, page)
+
+
+def _linked(reading: Reading, asked: set[bytes], *, follows_links: bool) -> list[Stored]:
+    known, found = set(asked), dict[int, Stored]()
+    new = asked
+    while new:
+        met = {one.entry: one for one in reading.with_tokens(new)}
+        found |= met
+        linked = {token for one in met.values() for token in one.tokens} - known
+        new = linked if follows_links else set()
+        known |= new
+        if len(known) > MOST_LINKED + len(asked):
+            raise TooManyLinked(
+                f"more than {MOST_LINKED} identifiers hang together with these, so one of them"
+                " was given to several people: ask with --only-given"
             )
-
-    def _read_phrase(self, number: int) -> _Says:
-        told = read_candidate(self._tables.phrase(number))
-        return _Says(told, _basis(told["provider"]), _basis(told["receiver"]))
-
-    def _read_sender(self, number: int) -> tuple[str, str]:
-        publisher, event_type = json.loads(self._tables.phrase(number))
-        return event_type, publisher
+    return [found[entry] for entry in sorted(found)]
 
 
-@lru_cache(_MOST_READ)
-def _sender_body(publisher: str, event_type: str) -> bytes:
-    return json.dumps([publisher, event_type]).encode()
+def _disclosures(reading: Reading, known: _Known, found: Sequence[Stored]) -> Iterator[Disclosure]:
+    says, senders = known.of(reading, found)
+    for stored in found:
+        yield from _of_stored(stored, says, senders)
 
 
-@lru_cache(_MOST_READ)
-def _recipient_body(recipient: str) -> bytes:
-    return f"recipient {recipient}".encode()
-
-
-def event_token(event_id: bytes) -> bytes:
-    """Return what an event is found by; its id is no secret."""
-    return sha256(b"event\0" + event_id).digest()[:TOKEN_BYTES]
+def _of_stored(
+    stored: Stored, says: Mapping[int, _Says], senders: Mapping[int, _Sender]
+) -> Iterator[Disclosure]:
+    event_type, publisher = senders[stored.sender]
+    for number, seal in stored.said:
+        told, provider, receiver = says[number]
+        yield Disclosure(
+            index=stored.entry,
+            event_id=stored.event_id.decode(),
+            event_type=event_type,
+            publisher=publisher,
+            recipient=told["recipient"],
+            decided_at=_from_ms(stored.decided_ms),
+            occurred_at=_from_ms(stored.occurred_ms),
+            outcome=told["outcome"],
+            reason=told["reason"],
+            detail=told["detail"],
+            agreement=told["agreement"],
+            version=told["version"],
+            hash=told["hash"].hex(),
+            flow=told["flow"],
+            purpose=told["purpose"],
+            provider=provider,
+            receiver=receiver,
+            items=tuple(told["items"]),
+            transforms=told["transforms"],
+            withheld=told["withheld"],
+            sealed=seal,
+            subjects=stored.tokens,
+            settles=stored.settles,
+        )
 
 
 def _basis(told: dict[str, Any]) -> Basis:

@@ -18,7 +18,10 @@ The store is a register, not an authority: routers never look at it, and what a 
 has said counts by its signature wherever it lies.
 """
 
-from broker.storage.audit import TOKEN_BYTES, AuditTables, Overtaken, Position, Row, Stored
+from broker.storage.audit import AuditTables, Droppable, Overtaken
+from broker.storage.audit_packing import TOKEN_BYTES, Row
+from broker.storage.audit_reading import Extent, Position, Reading, Stored
+from broker.storage.audit_rows import portions
 from broker.storage.engine import store_exists
 from broker.storage.errors import Conflict, StoreUnavailable, UnusableStore
 from broker.storage.migrating import open_audit_store, open_store
@@ -32,9 +35,12 @@ __all__ = [
     "AuditTables",
     "Conflict",
     "Document",
+    "Droppable",
+    "Extent",
     "Outbox",
     "Overtaken",
     "Position",
+    "Reading",
     "Row",
     "Store",
     "StoreUnavailable",
@@ -44,5 +50,6 @@ __all__ = [
     "Waiting",
     "open_audit_store",
     "open_store",
+    "portions",
     "store_exists",
 ]

@@ -11,7 +11,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from broker.storage.audit import SAID, AuditTables, Position, Row
+from broker.storage.audit import AuditTables
+from broker.storage.audit_packing import SAID, Row
+from broker.storage.audit_reading import Position
 from broker.storage.audit_rows import insert
 from broker.storage.audit_tables import PHRASE, SEGMENT_BITS
 from broker.storage.errors import UnusableStore
@@ -36,7 +38,7 @@ def fill(
         UnusableStore: something is in the store.
 
     """
-    if tables.position() is not None:
+    if tables.extent() is not None:
         raise UnusableStore("the store to measure with is not empty: name an empty one")
     with tables.writing() as connection:
         numbers = {body: n for n, body in enumerate(dict.fromkeys(sum(said, ())), 1)}
@@ -79,9 +81,10 @@ def fill(
 
 def put_between(tables: AuditTables, rows: Sequence[Row], entries: int) -> None:
     """Add rows at the places that the noise has left, and go to the end."""
-    at = tables.position()
-    if at is None:
+    extent = tables.extent()
+    if extent is None:
         raise UnusableStore("the store to measure with is not filled")
+    at = extent.position
     tables.add(rows, after=at, position=at._replace(next_entry=entries))
 
 

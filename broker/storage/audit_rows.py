@@ -1,8 +1,8 @@
 """Many rows at once, as fast as each database takes them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from itertools import chain, islice
+from typing import Any, Final, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -10,6 +10,9 @@ import sqlalchemy as sa
 from broker.storage.errors import StoreUnavailable, shown
 
 _T = TypeVar("_T")
+_VALUES: Final = 3_000
+"""In one statement for SQLite. Each is one step in which other threads go on: a step for each
+row would wait for its turn after each, behind whatever else has the interpreter."""
 
 
 def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -24,9 +27,11 @@ def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any,
     if connection.dialect.name == "postgresql":
         _copy(connection, table, rows)
         return
-    places = ", ".join("?" * len(table.columns))
-    statement = f"INSERT INTO {table.name} VALUES ({places})"  # noqa: S608  a table of ours
-    connection.exec_driver_sql(statement, list(rows))
+    width = len(table.columns)
+    for some in portions(rows, _VALUES // width):
+        places = ", ".join([f"({', '.join('?' * width)})"] * len(some))
+        statement = f"INSERT INTO {table.name} VALUES {places}"  # noqa: S608  a table of ours
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
 
 
 def _copy(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -22,9 +22,16 @@ POSITION: Final = sa.Table(
     sa.Column("next_entry", sa.BigInteger, nullable=False),
     sa.Column("next_offset", sa.BigInteger, nullable=False),
     sa.Column("key_mark", sa.LargeBinary, nullable=False),
+    sa.Column("first_entry", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("gone_before_ms", sa.BigInteger, nullable=True),
+    sa.Column("made", sa.BigInteger, nullable=False, server_default="0"),
     sa.CheckConstraint("one = 1", name="one"),
 )
-"""How far the store has the log, and a mark of the key that its tokens are made with."""
+"""How far the store has the log, and a mark of the key that its tokens are made with.
+
+Whole segments before ``first_entry`` were taken out, all decided before ``gone_before_ms``;
+``made`` is another number each time that the store is made.
+"""
 
 PHRASE: Final = sa.Table(
     "audit_phrase",
@@ -38,7 +45,13 @@ PHRASE: Final = sa.Table(
 ENTRY: Final = sa.Table(
     "audit_entry",
     AUDIT_METADATA,
-    sa.Column("entry", sa.BigInteger, primary_key=True, autoincrement=False),
+    # An INTEGER is the row's own number on SQLite; of a BIGINT it makes an index beside.
+    sa.Column(
+        "entry",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
     sa.Column("event_id", sa.LargeBinary, nullable=False),
     sa.Column("sender", sa.Integer, nullable=False),
     sa.Column("decided_ms", sa.BigInteger, nullable=False, index=True),

@@ -1,9 +1,13 @@
-"""Connections to the store: SQLite as we want it, PostgreSQL as it comes.
+"""Connections to a store: SQLite as we want it, PostgreSQL as it comes.
 
-A connection is opened for each transaction and closed after it: an officer's command
-makes one or two, and nothing is left open between them.
+Of the register a connection is opened for each transaction and closed after it: an officer's
+command makes one or two, and nothing is left open between them. Of the query store, which
+the same process asks and adds to again and again, some are kept. A kept one is looked at
+before it is used, and opened anew where it is of no use any more: the server went away, the
+file is another, or the process is a copy of the one that opened it.
 """
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +15,20 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.pool import NullPool, QueuePool
 
 from broker.storage.errors import UnusableStore
 
 _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
+_SILENT_MS: Final = 10_000
+"""A server that says nothing for so long is not there any more."""
+_KEPT: Final = 4
+"""Connections that are kept; `_MORE` may be open besides for as long as they are used."""
+_MORE: Final = 12
+_KEPT_CACHE_KB: Final = 32_000
+"""A part of the query store that is added to fits in it."""
 _FORMS: Final = "`sqlite:PATH` or `postgresql://USER:PASSWORD@HOST/DATABASE`"
 
 WRITING: Final = "concordat_writing"
@@ -44,14 +55,41 @@ def store_url(store: str) -> URL:
 
 
 def make_engine(url: URL) -> sa.Engine:
-    """Return an engine; nothing is opened yet."""
-    if url.get_backend_name() != "sqlite":
-        timeout = {"connect_timeout": _CONNECT_SECONDS}
-        return sa.create_engine(url, poolclass=NullPool, connect_args=timeout)
-    timeout = {"timeout": _BUSY_SECONDS}
-    engine = sa.create_engine(url, poolclass=NullPool, connect_args=timeout)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    """Return an engine that opens a connection for each transaction; nothing is opened yet."""
+    return _prepared(sa.create_engine(url, poolclass=NullPool, connect_args=_arguments(url)))
+
+
+def make_keeping_engine(url: URL) -> sa.Engine:
+    """Return an engine that keeps connections, for threads too; ``dispose`` closes them.
+
+    What was committed last may be gone after a power cut, on SQLite: it is for what can be
+    made again.
+    """
+    engine = sa.create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=_KEPT,
+        max_overflow=_MORE,
+        pool_pre_ping=True,
+        connect_args=_arguments(url),
+    )
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _prepare_kept_sqlite)
+    event.listen(engine, "connect", _note_whose)
+    event.listen(engine, "checkout", _see_whose)
+    return _prepared(engine)
+
+
+def _arguments(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": _BUSY_SECONDS}
+    return {"connect_timeout": _CONNECT_SECONDS, "tcp_user_timeout": _SILENT_MS}
+
+
+def _prepared(engine: sa.Engine) -> sa.Engine:
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite, insert=True)
+        event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -66,6 +104,35 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # what was committed survives a power cut
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _prepare_kept_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    connection.execute("PRAGMA synchronous = NORMAL")  # in order, which is what counts here
+    connection.execute(f"PRAGMA cache_size = -{_KEPT_CACHE_KB}")
+
+
+def _note_whose(connection: Any, entry: Any) -> None:
+    entry.info["whose"] = _whose(connection)
+
+
+def _see_whose(connection: Any, entry: Any, proxy: Any) -> None:
+    if entry.info["whose"] == _whose(connection):
+        return
+    if entry.info["whose"][0] != os.getpid():  # not ours to close: the other process uses it
+        entry.dbapi_connection = proxy.dbapi_connection = None
+    raise DisconnectionError("the connection is another process's, or to another file")
+
+
+def _whose(connection: Any) -> tuple[int, object]:
+    """Return what must stay the same for a connection to be used: the process, and the file."""
+    if not isinstance(connection, sqlite3.Connection):
+        return os.getpid(), None
+    name = connection.execute("PRAGMA database_list").fetchone()[2]
+    try:
+        found = Path(name).stat()
+    except OSError:
+        return os.getpid(), None
+    return os.getpid(), (found.st_dev, found.st_ino)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

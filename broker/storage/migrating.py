@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from broker.storage.audit import AuditTables
 from broker.storage.audit_tables import AUDIT_METADATA
-from broker.storage.engine import WRITING, make_engine, store_url
+from broker.storage.engine import WRITING, make_engine, make_keeping_engine, store_url
 from broker.storage.errors import UnusableStore, shown, told_in_our_words
 from broker.storage.store import Store
 from broker.storage.tables import METADATA
@@ -34,7 +34,7 @@ class Form:
 
 FOLDER: Final = Path(__file__).with_name("migrations")
 REGISTER: Final = Form("0001", FOLDER / "versions", "alembic_version", METADATA)
-AUDIT: Final = Form("0001", FOLDER / "audit_versions", "audit_alembic_version", AUDIT_METADATA)
+AUDIT: Final = Form("0002", FOLDER / "audit_versions", "audit_alembic_version", AUDIT_METADATA)
 
 _ONE_AFTER_ANOTHER: Final = 0x434F_4E44  # the lock's name among PostgreSQL's advisory locks
 
@@ -47,25 +47,27 @@ def open_store(store: str) -> Store:
         StoreUnavailable: it does not answer.
 
     """
-    return Store(_open(store, REGISTER))
+    return Store(_opened(make_engine(store_url(store)), REGISTER))
 
 
 def open_audit_store(store: str) -> AuditTables:
-    """Open the query store that the setting names, likewise."""
-    return AuditTables(_open(store, AUDIT))
+    """Open the query store that the setting names, likewise; it keeps its connections."""
+    return AuditTables(_opened(make_keeping_engine(store_url(store)), AUDIT))
 
 
-def _open(store: str, form: Form) -> sa.Engine:
-    url = store_url(store)
-    engine = make_engine(url)
-    with told_in_our_words(url):
-        with engine.connect() as connection, connection.begin():
-            found = _revision(connection, form)
-        if found != form.newest:
-            with engine.connect() as connection:
-                connection.execution_options(**{WRITING: True})
-                with connection.begin():
-                    _upgrade(connection, form)
+def _opened(engine: sa.Engine, form: Form) -> sa.Engine:
+    try:
+        with told_in_our_words(engine.url):
+            with engine.connect() as connection, connection.begin():
+                found = _revision(connection, form)
+            if found != form.newest:
+                with engine.connect() as connection:
+                    connection.execution_options(**{WRITING: True})
+                    with connection.begin():
+                        _upgrade(connection, form)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

@@ -14,10 +14,11 @@ from broker.audit.keys import AuditKeys
 from broker.audit.store import MOST_LINKED, AuditStore, OtherKey, TooManyLinked
 from broker.bench.auditing import measure_asking
 from broker.storage import (
+    AuditTables,
     Overtaken,
+    Row,
     StoreUnavailable,
     UnusableStore,
-    audit,
     migrating,
     open_audit_store,
     open_store,
@@ -38,7 +39,7 @@ def an_empty_store(store_setting: str) -> AuditStore:
 @pytest.fixture
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a segment have four entries, so that few records lie in many."""
-    monkeypatch.setattr(audit, "SEGMENT_BITS", 2)
+    monkeypatch.setattr(AuditTables, "segment_bits", 2)
 
 
 def test_everything_about_a_person_comes_back_as_the_records_say_it(store: AuditStore) -> None:
@@ -229,7 +230,7 @@ def test_a_store_to_measure_with_is_filled_only_when_it_is_empty(store_setting: 
         measure_asking(store_setting, 2000, lambda _: None, questions=3)
 
 
-def _row(store: AuditStore, told: Told, entry: int) -> audit.Row:
+def _row(store: AuditStore, told: Told, entry: int) -> Row:
     from broker.record_parts import PartsReader
 
     return store.row(entry, PartsReader().read(told.to_bytes()))

@@ -1,0 +1,77 @@
+"""What the query store keeps of a decision record; every record of the log passes here."""
+
+import json
+from hashlib import sha256
+from typing import Final
+
+from broker.keyed_hash import KeyedHash
+from broker.record_parts import Parts
+from broker.storage.audit_packing import TOKEN_BYTES, Row
+
+_MOST_KEPT: Final = 20_000
+_EVENT: Final = sha256(b"event\0")
+
+
+class Indexer:
+    """Makes rows of records. Of people nothing is kept in mind; names of parties are."""
+
+    __slots__ = ("_recipients", "_senders", "_tokens")
+
+    def __init__(self, tokens: KeyedHash) -> None:
+        self._tokens = tokens
+        self._senders: dict[tuple[str, str], bytes] = {}
+        self._recipients: dict[str, bytes] = {}
+
+    def token(self, blind: bytes) -> bytes:
+        """Return what the store has in place of a blinded identifier."""
+        return self._tokens.of(blind)[:TOKEN_BYTES]
+
+    def row(self, entry: int, parts: Parts) -> Row:
+        """Return what is kept of a record at an entry of the log."""
+        said = []
+        recipients = set()
+        for part, seal in parts.candidates:
+            said.append((part.body, seal))
+            recipients.add(self._recipient(part.recipient))
+        tokens = [self._tokens.of(subject)[:TOKEN_BYTES] for subject in parts.subjects]
+        return Row(
+            entry,
+            parts.event_id,
+            self._sender(parts.publisher, parts.event_type),
+            parts.decided_ms,
+            parts.occurred_ms,
+            said=said,
+            recipients=recipients,
+            tokens=tokens,
+            event_token=event_token(parts.event_id),
+            settles=parts.settles,
+        )
+
+    def _sender(self, publisher: str, event_type: str) -> bytes:
+        body = self._senders.get((publisher, event_type))
+        if body is None:
+            if len(self._senders) >= _MOST_KEPT:
+                self._senders.clear()
+            body = json.dumps([publisher, event_type]).encode()
+            self._senders[publisher, event_type] = body
+        return body
+
+    def _recipient(self, recipient: str) -> bytes:
+        body = self._recipients.get(recipient)
+        if body is None:
+            if len(self._recipients) >= _MOST_KEPT:
+                self._recipients.clear()
+            body = self._recipients[recipient] = recipient_body(recipient)
+        return body
+
+
+def recipient_body(recipient: str) -> bytes:
+    """Return the phrase that a recipient is."""
+    return f"recipient {recipient}".encode()
+
+
+def event_token(event_id: bytes) -> bytes:
+    """Return what an event is found by; its id is no secret."""
+    made = _EVENT.copy()
+    made.update(event_id)
+    return made.digest()[:TOKEN_BYTES]
