@@ -38,13 +38,6 @@ async def append(streams: Streams, *values: bytes) -> None:
     await streams.append([Outgoing(DECISIONS, b"key", value) for value in values])
 
 
-def shredding(entries: str, count: int) -> bytes:
-    """Return the act that shreds entries."""
-    return Act(
-        ActKind.SHREDDING, NOON, "ann", f"entries {entries}", reason="one-year", results=count
-    ).to_bytes()
-
-
 async def test_records_are_found_in_their_place_and_what_is_none_is_passed_over(
     streams: Streams, opening: Callable[[], AuditStore]
 ) -> None:
@@ -57,22 +50,6 @@ async def test_records_are_found_in_their_place_and_what_is_none_is_passed_over(
     found = opening().by_subject([AMY])
     assert [(one.index, one.event_id) for one in found] == [(1, "e0"), (4, "e1"), (6, "e2")]
     assert found[0].items == expected(told)[0].items
-
-
-async def test_what_an_act_shreds_leaves_the_store_and_does_not_come_back(
-    streams: Streams, opening: Callable[[], AuditStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whether the act comes with the records or long after; also when the store is made again."""
-    await append(streams, *(Told(f"e{n}", [AMY]).to_bytes() for n in range(4)))
-    worker = AuditWorker(streams, opening(), None)
-    await worker.catch_up()
-    await append(streams, Told("e4", [AMY]).to_bytes(), shredding("1-2,4", 3))
-    await worker.catch_up()
-    assert [one.event_id for one in opening().by_subject([AMY])] == ["e0", "e3"]
-    opening().begin()
-    monkeypatch.setattr(following, "MOST_AT_ONCE", 2)
-    await AuditWorker(streams, opening(), None).catch_up()
-    assert [one.event_id for one in opening().by_subject([AMY])] == ["e0", "e3"]
 
 
 async def test_a_stream_without_its_beginning_is_not_taken_for_the_whole(
