@@ -94,3 +94,20 @@ def test_no_flow_of_housing_has_an_address_that_leads_to_the_household() -> None
         exact = {item.path for item in flow.items if item.transform is None}
         assert not [path for path in exact if "address" in path]
         assert [c.otherwise for c in flow.when if c.item == "refuge"] == ["review"]
+
+
+@pytest.mark.parametrize("name", texts())
+def test_a_demo_agreement_leaves_no_cell_of_a_paper_empty(name: str) -> None:
+    """Whom to ask at each party, whom each flow is about, where it stays; nobody real."""
+    agreement = demo()[name.removesuffix(".yaml")]
+    for party in agreement.parties:
+        contacts = party.contacts
+        reached = (contacts.dpo, contacts.sar, contacts.breach_24x7)
+        for contact in reached:
+            assert contact is not None
+            assert contact.email is None or contact.email.endswith(".example")
+            assert contact.telephone is None or contact.telephone.startswith("01632 960")
+            assert contact.email or contact.telephone
+    assert all(flow.subjects for flow in agreement.flows)
+    assert agreement.rights.sar_lead is not None
+    assert agreement.security.uk_only
