@@ -18,6 +18,7 @@ from typing import Final
 
 from broker.acts import Act, ActKind, act_record
 from broker.evidence.holds import BadHold, Hold, read_holds
+from broker.evidence.outlook import Outlook
 from broker.evidence.reading import LogFiles
 from broker.evidence.retention import Keeping
 from broker.evidence.shredding import Plan, acts_of, plan
@@ -48,6 +49,7 @@ class Disposal:
     size: int
     retention: Retention
     by: str
+    outlook: Outlook | None = None
 
     async def due(self, now: datetime) -> Plan:
         """Return what is to be shredded.
@@ -63,7 +65,13 @@ class Disposal:
             _see_covers(hold, self.retention.audit_keys)
         keeping = self.retention.keeping
         return await asyncio.to_thread(
-            plan, self.files, self.size, keeping=keeping, holds=holds, now=now
+            plan,
+            self.files,
+            self.size,
+            keeping=keeping,
+            holds=holds,
+            now=now,
+            outlook=self.outlook,
         )
 
     async def order(self, made: Plan, *, at: datetime, reference: str = "") -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from broker.evidence.disposal import Disposal, Retention, retention_locked
 from broker.evidence.following import EvidenceWorker
+from broker.evidence.outlook import Outlook
 from broker.evidence.reading import LogFiles
 from broker.evidence.retention import Keeping
 from broker.evidence.shredding import Plan
@@ -48,7 +49,9 @@ class Disposed:
         }
 
 
-async def disposal_of(scheme: "SchemeFolder", streams: Streams, *, by: str) -> Disposal:
+async def disposal_of(
+    scheme: "SchemeFolder", streams: Streams, *, by: str, outlook: Outlook | None = None
+) -> Disposal:
     """Return what retention goes by now: the signed log, and the periods on ``control``."""
     files, public = LogFiles(scheme.log_path), scheme.log_keys.public(scheme.log_origin)
     latest = files.latest(public)
@@ -56,11 +59,17 @@ async def disposal_of(scheme: "SchemeFolder", streams: Streams, *, by: str) -> D
     await control.load(streams)
     keeping = Keeping.of(control.versions(), scheme.settings.evidence.keep)
     retention = Retention(keeping, len(scheme.audit_keys.keys))
-    return Disposal(streams, files, latest[0].size if latest else 0, retention, by)
+    return Disposal(streams, files, latest[0].size if latest else 0, retention, by, outlook)
 
 
-async def shred_due(
-    scheme: "SchemeFolder", streams: Streams, *, by: str, now: datetime, reference: str = ""
+async def shred_due(  # noqa: PLR0913  whose log, who, when, why, and what is known from before
+    scheme: "SchemeFolder",
+    streams: Streams,
+    *,
+    by: str,
+    now: datetime,
+    reference: str = "",
+    outlook: Outlook | None = None,
 ) -> Disposed:
     """Shred what is due, and take it off the stream.
 
@@ -71,7 +80,7 @@ async def shred_due(
         ClockBehind: the clock is before the newest record; nothing was shredded.
 
     """
-    disposal = await disposal_of(scheme, streams, by=by)
+    disposal = await disposal_of(scheme, streams, by=by, outlook=outlook)
     async with retention_locked(scheme.path):
         made = await disposal.due(now)
         await disposal.order(made, at=now, reference=reference)
@@ -108,9 +117,11 @@ async def retention_kept(scheme: "SchemeFolder", streams: Streams) -> AsyncItera
     pause = scheme.settings.evidence.shred_every.total_seconds()
 
     async def keep() -> None:
+        outlook = Outlook()
         while True:
+            now = datetime.now(UTC)
             try:
-                done = await shred_due(scheme, streams, by=SERVICE, now=datetime.now(UTC))
+                done = await shred_due(scheme, streams, by=SERVICE, now=now, outlook=outlook)
                 if done.plan.count:
                     log.info("retention", shredded=done.plan.count, held=len(done.plan.held))
             except (ConcordatError, OSError) as error:

@@ -5,19 +5,12 @@ may speak of it: it is kept as long as the longest of them asks. What nobody has
 time for is kept. Pure: the caller brings the agreements and the time.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
 
 from agreements.signed import Version
 from agreements.values import end_of
-
-_DAYS: Final = {"Y": 365, "M": 28, "W": 7, "D": 1}
-"""At least, of each unit of a calendar duration."""
-_MARGIN: Final = timedelta(days=1)
-"""A record is appended after it was decided, by another clock perhaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +43,27 @@ class Keeping:
         """Return what the versions on ``control`` say; ``scheme`` is for all that say nothing."""
         return cls({bytes.fromhex(one.sha256): _said_by(one) for one in versions}, scheme)
 
-    def due(self, decision: Mapping[str, Any]) -> Due | None:
-        """Return when a decision record may go; None when it is kept without an end.
+    @property
+    def has_end(self) -> bool:
+        """Whether anything is ever due."""
+        return any((*self._agreements.values(), self._scheme))
 
-        That is also where its agreement is none that is known here.
+    def due(self, agreements: frozenset[bytes], decided_at: datetime) -> Due | None:
+        """Return when a record may go that was decided under the texts with these hashes.
+
+        None when it is kept without an end, as where its agreement is none that is known
+        here. The hash of no agreement is empty; without any it is the same.
         """
         latest: Due | None = None
-        for hash_ in {candidate["hash"] for candidate in decision["candidates"]} or {b""}:
+        for hash_ in agreements or {b""}:
             period = self._period(hash_)
-            end = None if period is None else end_of(period.length, decision["decidedAt"])
+            end = None if period is None else end_of(period.length, decided_at)
             if period is None or end is None:
                 return None
             # Of two that end together the one whose rule comes first, so that it is one.
             if latest is None or (end, latest.rule) > (latest.at, period.rule):
                 latest = Due(end, period.rule)
         return latest
-
-    def newest_due(self, at: datetime) -> datetime | None:
-        """Return a time after which no record can be due; None when none ever is."""
-        periods = [one for one in (*self._agreements.values(), self._scheme) if one is not None]
-        if not periods:
-            return None
-        shortest = min(_least(one.length) for one in periods)
-        return at - shortest + _MARGIN
 
     def _period(self, hash_: bytes) -> Period | None:
         if not hash_:  # no agreement names a recipient
@@ -88,9 +79,3 @@ def _said_by(version: Version) -> Period | None:
         return None
     length = agreement.evidence.records
     return Period(length, f"retention {length} of {agreement.id} version {agreement.version}")
-
-
-def _least(length: str) -> timedelta:
-    return timedelta(
-        sum(int(number) * _DAYS[unit] for number, unit in re.findall(r"([0-9]+)([YMWD])", length))
-    )

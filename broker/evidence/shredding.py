@@ -12,7 +12,7 @@ A log that is made again reads the same acts and comes out with the same records
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import structlog
 
@@ -20,6 +20,7 @@ from broker.acts import Act, ActKind, BadAct, is_act, read_act
 from broker.evidence.archives import change_records
 from broker.evidence.entries import Kept, record_from
 from broker.evidence.holds import Hold
+from broker.evidence.outlook import Outlook
 from broker.evidence.reading import LogFiles, framed, record_places
 from broker.evidence.retention import Keeping
 from broker.evidence.shredding_acts import by_bundle, digest_of, entries_of, entries_text, to_runs
@@ -67,12 +68,19 @@ class Plan:
             self.rules.setdefault(rule, []).append(index)
 
 
-def plan(
-    files: LogFiles, size: int, *, keeping: Keeping, holds: Sequence[Hold], now: datetime
+def plan(  # noqa: PLR0913  what of, by what, when, and what is known from before
+    files: LogFiles,
+    size: int,
+    *,
+    keeping: Keeping,
+    holds: Sequence[Hold],
+    now: datetime,
+    outlook: Outlook | None = None,
 ) -> Plan:
     """Return which of the first ``size`` records are due.
 
     Time is counted to the newest record only: a clock that is ahead shreds nothing early.
+    With the ``outlook`` of an earlier look only those bundles are read that may have some.
 
     Raises:
         ClockBehind: the clock is before the newest record.
@@ -85,31 +93,31 @@ def plan(
             f" {newest:%Y-%m-%d %H:%M}: set the clock right; nothing was shredded"
         )
     made = Plan(now if newest is None else min(now, newest))
-    latest = keeping.newest_due(made.at)
-    if latest is None:
+    if not keeping.has_end:
         return made
+    outlook = outlook or Outlook()
     holds = [hold for hold in holds if hold.lifted_at is None]
     for start in range(0, size, WIDTH):
-        kept = files.records(start // WIDTH)[: size - start]
-        made.away += min(WIDTH, size - start) - len(kept)
-        for index, one in enumerate(kept, start):
-            if one.is_shredded:
-                made.last_shredded = index
-            decision = None if one.is_shredded else _decision_before(_record(one), latest)
-            due = None if decision is None else keeping.due(decision)
-            if decision is not None and due is not None and due.at <= made.at:
-                made.take(index, due.rule, [one.id for one in holds if one.scope.covers(decision)])
+        number, width = start // WIDTH, min(WIDTH, size - start)
+        bundle = outlook.bundle(files, number, width)
+        made.away += width - bundle.records
+        if bundle.last_shredded >= 0:
+            made.last_shredded = start + bundle.last_shredded
+        if bundle.can_have_due(keeping, made.at):
+            for index, kept in enumerate(files.records(number)[:width], start):
+                told = outlook.told(kept)
+                due = None if told is None else keeping.due(told.agreements, told.decided_at)
+                if due is not None and due.at <= made.at:
+                    made.take(index, due.rule, _holding(holds, kept))
     return made
 
 
-def _decision_before(record: Record, latest: datetime) -> dict[str, Any] | None:
-    """Return a decision record; None for what is newer, an act, or cannot be read."""
-    if _time_of(record) > latest:
-        return None
-    try:
-        return read_decision(record.value or b"")
-    except (ValueError, EOFError, IndexError):
-        return None  # an act, or nobody can say how long it is to be kept
+def _holding(holds: Sequence[Hold], kept: Kept) -> list[str]:
+    """Return which holds cover a decision record."""
+    if not holds:
+        return []
+    decision = read_decision(_record(kept).value or b"")
+    return [hold.id for hold in holds if hold.scope.covers(decision)]
 
 
 def acts_of(
