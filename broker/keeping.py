@@ -63,7 +63,7 @@ async def kept(
                 await keep_on(stopping)
             except waits_for as error:
                 if waits != error.code:
-                    log.info(waiting, code=error.code)
+                    log.warning(waiting, code=error.code, why=str(error))
                 waits = error.code
             except (ConcordatError, OSError) as error:
                 code = error.code if isinstance(error, ConcordatError) else "input-output"

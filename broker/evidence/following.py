@@ -18,7 +18,7 @@ from broker.evidence.entries import content_of
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import CHECKPOINT
 from broker.evidence.shredding import carry_out
-from broker.evidence.writing import LogInUse, LogWriter, writing
+from broker.evidence.writing import LogInUse, LogWriter, NoRoom, writing
 from broker.keeping import follow_until, kept
 from broker.routing import DECISIONS
 from connectors.streams import Outgoing, Streams
@@ -135,15 +135,16 @@ async def log_kept(
 ) -> AsyncIterator[None]:
     """Keep a log up to date in the background, to the last decision when this ends.
 
-    Another process that writes it is waited for, and so are streams that are away. Where
-    the log cannot go on, that is told and it stands still: sharing goes on, since every
-    decision is on the stream, from which the log can catch up or be made again.
+    Another process that writes it is waited for, and so are streams that are away, and room
+    on a disk that is full. Where the log cannot go on, that is told and it stands still:
+    sharing goes on, since every decision is on the stream, from which the log can catch up
+    or be made again.
     """
 
     async def keep_on(stopping: asyncio.Event) -> None:
         with writing(path, keys, origin=origin) as writer:
             await EvidenceWorker(streams, writer).run(stopping)
 
-    waits_for = (LogInUse, DeliveryError)
+    waits_for = (LogInUse, NoRoom, DeliveryError)
     async with kept("the log", keep_on, every=SIGN_EVERY_SECONDS, waits_for=waits_for):
         yield

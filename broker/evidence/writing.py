@@ -7,6 +7,7 @@ again from the stream, and is the same again. A full tile is never written over.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -45,6 +46,7 @@ from schemas.tiles import (
 )
 
 _LOCK: Final = "lock"
+_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT}
 _MOST_UNWRITTEN_BYTES: Final = 1 << 20
 _LEVELS: Final = 8
 """Of tiles, at most: 2⁶⁴ entries."""
@@ -54,6 +56,12 @@ class LogInUse(ConfigurationError):
     """Another process writes this log."""
 
     code: ClassVar[str] = "log-in-use"
+
+
+class NoRoom(EvidenceError):
+    """The disk is full: nothing is signed until there is room."""
+
+    code: ClassVar[str] = "no-room"
 
 
 class LogDamaged(EvidenceError):
@@ -283,10 +291,19 @@ def writing(path: Path, keys: LogKeys, *, origin: str) -> Iterator[LogWriter]:
     Raises:
         LogInUse: another process writes it.
         LogDamaged: its files are not what it has signed.
+        NoRoom: the disk is full.
 
     """
     with locked(path):
-        yield LogWriter(path, keys, origin=origin)
+        try:
+            yield LogWriter(path, keys, origin=origin)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise NoRoom(
+                f"no room is left on the disk for the log in {path}: nothing more is signed until"
+                " some is made; what was decided waits on the stream"
+            ) from error
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ from broker.evidence.shredding_acts import (
     entries_text,
     to_runs,
 )
-from broker.evidence.writing import writing
+from broker.evidence.writing import NoRoom, writing
 from connectors.streams import Record
 
 COUNT = 900
@@ -343,7 +343,7 @@ def test_a_checkpoint_is_never_signed_over_an_act_that_is_not_done(
 
     monkeypatch.setattr(disk, "sync", full)
     with (
-        pytest.raises(OSError, match="No space left"),
+        pytest.raises(NoRoom, match="nothing more is signed"),
         writing(log, KEYS, origin=ORIGIN) as writer,
     ):
         follow(writer, stream[COUNT:])
