@@ -4,11 +4,12 @@ Before it answers, the store is brought up to date, so that nothing decided is m
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from broker.acts import check_words, record_reading
-from broker.audit.disclosures import Basis, Disclosure
+from broker.audit.disclosures import Basis, Disclosure, gap_to_json
 from broker.audit.following import AuditWorker, Progress
 from broker.audit.keys import Identifier
 from broker.audit.proving import Prover
@@ -31,10 +32,16 @@ class Asking:
         self._scheme, self._streams = scheme, streams
         self._by, self._reason = by, reason
 
-    async def catch_up(self, progress: Progress | None = None) -> int:
-        """Bring the store up to date; return how many entries of the log it has."""
+    async def catch_up(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Bring the store up to date; return how much of the log it answers from.
+
+        That is ``entries``, how many the log has by then, ``answers_from``, from when on the
+        store has the decisions (None when it has all), and a sentence about that, or None.
+        """
         worker = AuditWorker(self._streams, self.store, self._scheme.signed_log, progress=progress)
-        return await worker.catch_up()
+        entries = await worker.catch_up()
+        answers_from = self.store.promise()
+        return {"entries": entries, **gap_to_json(answers_from)}
 
     async def record(self, about: str, results: int) -> None:
         """Record what was asked; to be called before the answer is given."""
@@ -56,7 +63,7 @@ class Asking:
             TooManyLinked: the identifiers lead to those of several people.
 
         """
-        entries = await self.catch_up()
+        asked_of = await self.catch_up()
         blinds = self._scheme.audit_keys.blinds(identifiers)
         given = {self.store.token(blind) for blind in blinds}
         found = self.store.by_subject(blinds, follows_links=follows_links)
@@ -65,18 +72,18 @@ class Asking:
         return {
             "identifiers": sorted({one.kind for one in identifiers}),
             "linked": len({token for one in found for token in one.subjects} - given),
-            "entries": entries,
+            **asked_of,
             **self._told(found, given),
         }
 
     async def event(self, event_id: str) -> dict[str, Any]:
         """Return what was decided about an event, with proofs."""
-        entries = await self.catch_up()
+        asked_of = await self.catch_up()
         found = self.store.by_event(event_id)
         # What was asked for and is not there may be anything that somebody has typed.
         about = f"audit event: {event_id}" if found else "audit event: one that is not there"
         await self.record(about, len(found))
-        return {"event_id": event_id, "entries": entries, **self._told(found, None)}
+        return {"event_id": event_id, **asked_of, **self._told(found, None)}
 
     def _told(self, found: Sequence[Disclosure], given: set[bytes] | None) -> dict[str, Any]:
         prover = self._prover()
@@ -103,8 +110,10 @@ class Asking:
         return None if signed is None or latest is None else Prover(signed.files, latest)
 
 
-def how_far(scheme: "SchemeFolder", end: int) -> dict[str, int] | None:
+def how_far(scheme: "SchemeFolder", end: int) -> dict[str, Any] | None:
     """Return how far the query store is, of a stream of that end; None where there is none.
+
+    ``behind`` is in offsets of the stream, of which each decision and act has one.
 
     Raises:
         OtherKey: it has to be made again.
@@ -112,8 +121,13 @@ def how_far(scheme: "SchemeFolder", end: int) -> dict[str, int] | None:
     """
     if not store_exists(scheme.settings.audit_store_address):
         return None
-    at = scheme.open_audit_store().position
-    return {"entries": at.next_entry, "behind": end - at.next_offset}
+    with closing(scheme.open_audit_store()) as store:
+        at = store.position
+        return {
+            "entries": at.next_entry,
+            "behind": end - at.next_offset,
+            **gap_to_json(store.promise()),
+        }
 
 
 def to_json(one: Disclosure) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Who asks and why is checked first, and the reading is recorded before anything i
 
 import contextlib
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
@@ -174,20 +174,21 @@ async def desk(scheme: SchemeFolder, *, by: str, reason: str, at: datetime) -> A
     async with scheme.streams() as streams:
         store = scheme.open_audit_store()
         await AuditWorker(streams, store, scheme.signed_log).catch_up()
+        answers_from = store.promise()
         control = scheme.control(is_routing=False)
         await control.load(streams)
         versions = control.versions()
         terms = Terms.of(versions, control.snapshot().rules.parties, scheme.catalogue)
-        yield Desk(scheme, streams, store, terms, versions, _asked(scheme, by, reason, at))
+        asked = Asked(by, reason, at, answers_from=answers_from)
+        yield Desk(scheme, streams, store, terms, versions, _asked(scheme, asked))
 
 
-def _asked(scheme: SchemeFolder, by: str, reason: str, at: datetime) -> Asked:
+def _asked(scheme: SchemeFolder, asked: Asked) -> Asked:
     signed = scheme.signed_log
     latest = None if signed is None else signed.files.latest(signed.key)
     if latest is None:
-        return Asked(by, reason, at)
-    checkpoint = latest[0]
-    return Asked(by, reason, at, checkpoint.size, checkpoint.root.hex())
+        return asked
+    return replace(asked, size=latest[0].size, root=latest[0].root.hex())
 
 
 def _these(names: Iterable[str]) -> str:

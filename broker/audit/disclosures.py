@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from agreements.words import moment
 from broker.recording import LegalBasis
 
 Basis = LegalBasis
@@ -53,6 +54,22 @@ class Disclosure:
     def is_shared(self) -> bool:
         """Whether data went to the recipient."""
         return self.outcome == "permit"
+
+
+def gap_sentence(answers_from: datetime) -> str:
+    """Return what whoever asks is to know of a store that has not everything any more."""
+    return (
+        f"Not all that was decided before {moment(answers_from)} is in this answer: old decisions"
+        " were taken out of the query store. They are in the log, and `concordat audit reindex`"
+        " makes the store again with them."
+    )
+
+
+def gap_to_json(answers_from: datetime | None) -> dict[str, str | None]:
+    """Return from when on a store answers, as a field and in words; None twice for all."""
+    if answers_from is None:
+        return {"answers_from": None, "gap": None}
+    return {"answers_from": answers_from.isoformat(), "gap": gap_sentence(answers_from)}
 
 
 def disclosures_of(decision: Mapping[str, Any], index: int) -> tuple[Disclosure, ...]:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, Protocol
 
 from agreements.paper import to_html
-from agreements.paper.tree import Paper
+from agreements.paper.tree import Paper, Paragraph, Span
 from agreements.words import moment
+from broker.audit.disclosures import gap_sentence, gap_to_json
 from broker.audit.sheets import Sheet
 from schemas.errors import RejectedInput
 
@@ -27,7 +28,8 @@ class TooLongForPaper(RejectedInput):
 class Asked:
     """Who has a paper made, why and when; ``size`` and ``root`` (hex) are the log's then.
 
-    They stand in the paper, so that it can be held against the log later.
+    They stand in the paper, so that it can be held against the log later. ``answers_from``
+    is from when on the query store has the decisions; None when it has all.
     """
 
     by: str
@@ -35,11 +37,13 @@ class Asked:
     at: datetime
     size: int = 0
     root: str = ""
+    answers_from: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what a paper says of itself."""
         log = {"entries": self.size, "root": self.root} if self.root else None
-        return {"by": self.by, "reason": self.reason, "at": self.at.isoformat(), "log": log}
+        told = {"by": self.by, "reason": self.reason, "at": self.at.isoformat(), "log": log}
+        return told | gap_to_json(self.answers_from)
 
     @property
     def mark(self) -> str:
@@ -49,7 +53,11 @@ class Asked:
 
 
 class Document(Protocol):
-    """What every paper can be turned into."""
+    """What every paper can be turned into, and who asked for it."""
+
+    @property
+    def asked(self) -> Asked:
+        """For whom it was made, and of what."""
 
     def to_paper(self) -> Paper:
         """Return it for people."""
@@ -68,11 +76,19 @@ def rendered(document: Document, form: Form) -> Iterator[bytes]:
     elif form == "json":
         yield (json.dumps(document.to_json(), ensure_ascii=False, indent=2) + "\n").encode()
     elif form == "html":
-        yield to_html(document.to_paper()).encode()
+        yield to_html(_for_people(document)).encode()
     else:
         from broker.papers import to_pdf
 
-        yield to_pdf(document.to_paper())
+        yield to_pdf(_for_people(document))
+
+
+def _for_people(document: Document) -> Paper:
+    """Return a paper that begins with what is not in it, where something is not."""
+    paper, gap = document.to_paper(), document.asked.answers_from
+    if gap is None:
+        return paper
+    return replace(paper, blocks=(Paragraph((Span(gap_sentence(gap), "strong"),)), *paper.blocks))
 
 
 def on_paper(rows: int) -> None:

@@ -47,6 +47,7 @@ def hand_out(make: Make, about: str, answer: Answer) -> None:
     """Make a paper, put on record that it was asked for, and only then let it out."""
     from broker.acts import officer
     from broker.audit.desk import desk
+    from broker.audit.disclosures import gap_sentence, gap_to_json
     from broker.audit.forms import rendered
     from broker.scheme import SchemeFolder
 
@@ -57,16 +58,18 @@ def hand_out(make: Make, about: str, answer: Answer) -> None:
     at = datetime.now(UTC)
     with SpooledTemporaryFile(_IN_MEMORY_BYTES) as paper:
 
-        async def work() -> int:
+        async def work() -> tuple[int, datetime | None]:
             by = answer.by or officer()
             async with desk(scheme, by=by, reason=answer.reason, at=at) as opened:
                 document, count = await make(opened)
                 for piece in rendered(document, form):
                     paper.write(piece)
                 await opened.record(about, count())
-                return count()
+                return count(), opened.asked.answers_from
 
-        results = asyncio.run(work())
+        results, answers_from = asyncio.run(work())
+        if answers_from is not None:  # rows for machines have no place to say it
+            typer.echo(gap_sentence(answers_from), err=True)
         paper.seek(0)
         if answer.out is None:
             shutil.copyfileobj(TextIOWrapper(paper, "utf-8", newline=""), sys.stdout)
@@ -74,6 +77,7 @@ def hand_out(make: Make, about: str, answer: Answer) -> None:
         with answer.out.open("wb") as file:
             shutil.copyfileobj(paper, file)
     if answer.as_json:
-        print_json({"out": str(answer.out), "format": form, "results": results})
+        told = {"out": str(answer.out), "format": form, "results": results}
+        print_json(told | gap_to_json(answers_from))
     else:
         typer.echo(f"{answer.out}: {results} results; that you asked is on record.")

@@ -142,7 +142,8 @@ class AuditTables:
     def droppable(self, before_ms: int) -> Droppable | None:
         """Return the segments whose every entry was decided before a time; None when none was.
 
-        They are whole, and from the first that is there without a gap.
+        They are whole, and from the first that is there without a gap. Where they have acts
+        alone, there is nothing to take out.
         """
         with self._connect() as connection:
             extent = extent_of(connection)
@@ -160,7 +161,7 @@ class AuditTables:
                     break
                 start, count = start + size, count + here
                 latest = max(latest, -1 if newest is None else newest)
-        if start == extent.first_entry:
+        if not count:
             return None
         return Droppable(extent.first_entry, start, count, latest + 1)
 
