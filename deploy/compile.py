@@ -53,6 +53,9 @@ MODULES = (
     "broker.opening",
     "broker.delivering",
     "broker.routing",
+    "broker.record_parts",
+    "broker.storage.audit_packing",
+    "broker.audit.indexing",
 )
 PACKAGES = ("schemas", "agreements", "connectors", "broker")
 

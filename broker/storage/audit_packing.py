@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
 from typing import Final
 
 TOKEN_BYTES: Final = 16
@@ -92,7 +93,7 @@ def packed(
         segment = entry >> segment_bits
         lookups += [(segment, short(token), entry) for token in {row.event_token, *row.tokens}]
         received += [(numbers[name], entry) for name in row.recipients]
-    lookups.sort()
+    lookups.sort(key=_TOKEN_OF)  # they are of one segment or two
     received.sort()
     return entries, lookups, received
 
@@ -109,3 +110,4 @@ def short(token: bytes) -> int:
 
 
 _SHORT: Final = struct.Struct(">q")
+_TOKEN_OF: Final = itemgetter(1)
