@@ -1,14 +1,21 @@
-"""Tell how a scheme is doing: whether the rules are up to date, and what waits."""
+"""Tell how a scheme is doing: whether the rules are up to date, what waits, what lags behind."""
 
 import time
 from typing import Any, Final
 
+from broker.audit.asking import how_far
 from broker.control import ControlState
+from broker.evidence.reading import LogFiles
 from broker.freshness import TOPIC, to_json
 from broker.opening import EVENTS
+from broker.routing import DECISIONS
 from broker.scheme import SchemeFolder
 from broker.waiting import what_waits
 from connectors.streams import Streams
+from schemas.errors import ConcordatError
+
+_COUNTED: Final = 5_000
+"""Offsets that are looked at to count what is there; more are told as they are."""
 
 _SENTENCES: Final = {
     "fresh": "the rules are up to date: the scheme said so {age} ago, which counts for {limit}",
@@ -24,7 +31,11 @@ _SENTENCES: Final = {
 
 
 async def status_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any]:
-    """Return how the rules stand as a router that starts now would see them, and what waits."""
+    """Return how the rules stand as a router that starts now would see them, and what waits.
+
+    ``log`` and ``query_store`` are how far each is and how many decisions and acts it is
+    behind; None where there is none here.
+    """
     control = scheme.control()
     await control.load(streams)
     held = await what_waits(streams, control, scheme.copies, at_us=time.time_ns() // 1000)
@@ -33,7 +44,51 @@ async def status_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any]:
         "rules": await rules_of(scheme, streams, control),
         "waiting": await streams.lag(scheme.settings.router.group, events),
         "held": sum(one["held"] for one in held),
+        "log": await log_of(scheme, streams),
+        "query_store": await query_store_of(scheme, streams),
     }
+
+
+async def log_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any] | None:
+    """Return how many entries are signed, and how many records the log is behind."""
+    if not scheme.has_log:
+        return None
+    files = LogFiles(scheme.log_path)
+    latest = files.latest(scheme.log_keys.public(scheme.log_origin))
+    size = latest[0].size if latest else 0
+    last = files.offset_of(size - 1) if size else -1
+    behind = None if last is None else await _records_from(streams, last + 1)
+    return {"entries": size, "behind": behind}
+
+
+async def query_store_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any] | None:
+    """Return how many entries the query store has, how many records it is behind, and any gap.
+
+    Where it cannot be used, ``problem`` is the sentence that says why.
+    """
+    end = await _end(streams)
+    try:
+        found = how_far(scheme, end)
+    except ConcordatError as error:
+        return {"problem": str(error)}
+    if found is None:
+        return None
+    return found | {"behind": await _records_from(streams, end - found["behind"])}
+
+
+async def _records_from(streams: Streams, offset: int) -> int:
+    """Return how many decisions and acts there are from an offset on.
+
+    Kafka has offsets without a record: of many, these are counted too.
+    """
+    ahead = await _end(streams) - offset
+    if not 0 < ahead <= _COUNTED:
+        return max(ahead, 0)
+    return sum([1 async for _ in streams.read(DECISIONS, start=offset)])
+
+
+async def _end(streams: Streams) -> int:
+    return (await streams.end(DECISIONS)).get(0, 0) if DECISIONS in await streams.topics() else 0
 
 
 async def rules_of(scheme: SchemeFolder, streams: Streams, control: ControlState) -> dict[str, Any]:

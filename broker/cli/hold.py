@@ -81,4 +81,20 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
         typer.echo(found["rules"]["sentence"])
         typer.echo(f"{found['waiting']} events wait to be routed")
         typer.echo(f"{found['held']} are held by suspensions")
+        _say_behind("the log", found["log"])
+        _say_behind("the query store", found["query_store"])
     raise typer.Exit(0 if found["rules"]["standing"] == "fresh" else 1)
+
+
+def _say_behind(what: str, found: dict[str, Any] | None) -> None:
+    if found is None:
+        return
+    if "problem" in found:
+        typer.echo(f"{what} cannot be used: {found['problem']}")
+        return
+    behind = "how many are missing is in an archive that is not here"
+    if found["behind"] is not None:
+        behind = f"{found['behind']} decisions and acts behind"
+    typer.echo(f"{what} has {found['entries']} entries, {behind}")
+    if found.get("gap"):
+        typer.echo(found["gap"])
