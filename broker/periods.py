@@ -32,7 +32,7 @@ class Period:
             BadPeriod: one is neither, or nothing lies between them.
 
         """
-        found = cls(_moment("--since", since), _moment("--until", until))
+        found = cls(moment_of("--since", since), moment_of("--until", until))
         if found.since is not None and found.until is not None and found.since >= found.until:
             raise BadPeriod(
                 f"--since {since} is not before --until {until}: nothing was decided in between"
@@ -49,7 +49,8 @@ def _to_ms(moment: datetime) -> int:
     return -(-to_us(moment) // 1000)  # a decision's time has no smaller part
 
 
-def _moment(option: str, given: str) -> datetime | None:
+def moment_of(option: str, given: str) -> datetime | None:
+    """Read one end as `Period.of` does; None where it is empty. Raises `BadPeriod`."""
     if not given:
         return None
     moment = None

@@ -8,7 +8,7 @@ silently ignored is a wrong disclosure waiting to happen.
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -26,6 +26,12 @@ FILE_NAME = "concordat.toml"
 _PREFIX = "CONCORDAT_"
 _NOT_SETTINGS = ("CONCORDAT_TEST_", "CONCORDAT_CACHE")
 """Names of the test suite and of the Makefile that share our prefix."""
+
+
+class NoScheme(ConfigurationError):
+    """A folder has no scheme in it."""
+
+    code: ClassVar[str] = "no-scheme"
 
 
 class _Section(BaseModel):
@@ -174,11 +180,12 @@ def read_settings(folder: Path, environ: Mapping[str, str], **overrides: Any) ->
     """Read the settings of the scheme in ``folder``.
 
     Raises:
-        ConfigurationError: there is no scheme, or a setting is unknown or unusable.
+        NoScheme: there is none in ``folder``.
+        ConfigurationError: a setting is unknown or unusable.
 
     """
     if not (folder / FILE_NAME).is_file():
-        raise ConfigurationError(
+        raise NoScheme(
             f"no {FILE_NAME} in {folder}: make a scheme with `concordat init {folder}`,"
             " or name its folder with --dir or CONCORDAT_DIR"
         )

@@ -35,6 +35,7 @@ from schemas.keys import BadSignature, SealingPublicKey, SigningKey, VerifyingKe
 ALGORITHM: Final = "Ed25519"
 MAX_DOCUMENT_CHARACTERS: Final = 1 << 20  # nothing on control is near a megabyte
 BROKER: Final = "broker"  # the broker's own id as a party
+PARTY_ID: Final = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
 
 
 class BadDocument(RejectedInput):
@@ -175,7 +176,7 @@ class Party(_Document):
     stolen stays so, whatever a later revision leaves out.
     """
 
-    id: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")
+    id: str = Field(pattern=PARTY_ID)
     name: str = Field(min_length=1, max_length=200)
     regime: Literal["uk-gdpr", "dpa-part-3"] = "uk-gdpr"
     roles: tuple[Literal["publisher", "recipient", "broker"], ...]

@@ -11,26 +11,12 @@ from rich.console import Console
 
 from broker.cli.agreements import File, agreement_app
 from broker.cli.files import read_limited
-from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+from broker.cli.options import HERE, Dir, Json, Since, Until, period_of, print_json, settings_of
 from broker.cli.progress import showing
 
 if TYPE_CHECKING:
     from broker.drift import Drift
     from broker.past import Told
-    from broker.periods import Period
-
-Since = Annotated[
-    str,
-    typer.Option(
-        "--since",
-        metavar="TIME",
-        help="Only what was decided from then on: 2026-11-01 (midnight UTC) or a time of RFC 3339.",
-    ),
-]
-Until = Annotated[
-    str,
-    typer.Option("--until", metavar="TIME", help="Only what was decided before; written alike."),
-]
 
 
 def register(_app: typer.Typer) -> None:
@@ -54,7 +40,7 @@ def simulate_file(
     from broker.simulated import to_json
     from broker.simulating import Simulation, simulate
 
-    period = _period(since, until)
+    period = period_of(since, until)
     scheme = SchemeFolder(settings_of(folder))
     validation = validate_text(read_limited(file), name=str(file), catalogue=scheme.catalogue)
     draft = validation.agreement
@@ -100,7 +86,7 @@ def report(
     from broker.drift import report_drift
     from broker.scheme import SchemeFolder
 
-    period = _period(since, until)
+    period = period_of(since, until)
     if period.until is None:
         period = replace(period, until=datetime.now(UTC))
     scheme = SchemeFolder(settings_of(folder))
@@ -122,12 +108,3 @@ def report(
         print_json(found)
     else:
         show(Console(highlight=False), found)
-
-
-def _period(since: str, until: str) -> "Period":
-    from broker.periods import BadPeriod, Period
-
-    try:
-        return Period.of(since, until)
-    except BadPeriod as error:
-        raise typer.BadParameter(str(error)) from None

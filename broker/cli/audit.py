@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.options import (
+    HERE,
+    By,
+    Dir,
+    Identifiers,
+    Json,
+    OnlyGiven,
+    Reason,
+    print_json,
+    settings_of,
+    wrong_use,
+)
 from broker.cli.progress import showing
 
 if TYPE_CHECKING:
@@ -31,18 +42,8 @@ def register(app: typer.Typer) -> None:
 @audit_app.command("subject")
 def subject(
     reason: Reason,
-    identifier: Annotated[
-        list[str],
-        typer.Option(
-            metavar="TYPE:VALUE",
-            help="Such as nhs-number:…; la-child-id@PUBLISHER:…; repeat it. With - they are read"
-            " from standard input, one a line, and are in no list of processes.",
-        ),
-    ],
-    only_given: Annotated[
-        bool,
-        typer.Option("--only-given", help="Do not follow other identifiers of the same records."),
-    ] = False,
+    identifier: Identifiers,
+    only_given: OnlyGiven = False,
     by: By = None,
     folder: Dir = HERE,
     as_json: Json = False,
@@ -50,7 +51,8 @@ def subject(
     """Tell who received data about a person: what, when, why, and how it is proved."""
     from broker.audit.asking import identifiers_from
 
-    identifiers = identifiers_from(identifier, sys.stdin)
+    with wrong_use("--identifier"):
+        identifiers = identifiers_from(identifier, sys.stdin)
     answered = asked(
         folder,
         lambda asking: asking.subject(identifiers, follows_links=not only_given),
@@ -172,6 +174,8 @@ def _show(answered: _Answer, *, as_json: bool) -> None:
         f"{len(answered['disclosures'])} disclosures and {len(answered['refused'])} refusals in"
         f" {answered['entries']} entries of the log; --json has the proofs."
     )
+    if answered["gap"] is not None:
+        typer.echo(answered["gap"])
 
 
 def _when(told: _Answer) -> str:

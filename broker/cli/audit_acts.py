@@ -7,7 +7,18 @@ from typing import Annotated, Any, Literal
 import typer
 
 from broker.cli.audit import audit_app
-from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.options import (
+    HERE,
+    By,
+    Dir,
+    Json,
+    Reason,
+    Since,
+    Until,
+    period_of,
+    print_json,
+    settings_of,
+)
 
 Kind = Literal["control", "administration", "reading", "shredding", "legal-hold", "witness"]
 
@@ -20,8 +31,8 @@ def register(_app: typer.Typer) -> None:
 def list_acts(
     reason: Reason,
     kind: Annotated[Kind | None, typer.Option(help="Only acts of this kind.")] = None,
-    since: Annotated[str, typer.Option(help="From this date or time, inclusive.")] = "",
-    until: Annotated[str, typer.Option(help="Up to this date or time, exclusive.")] = "",
+    since: Since = "",
+    until: Until = "",
     by: By = None,
     folder: Dir = HERE,
     as_json: Json = False,
@@ -29,10 +40,9 @@ def list_acts(
     """List what was done and asked: changes, administration, readings of the log, shredding."""
     from broker.acts import officer
     from broker.audit.desk import desk
-    from broker.periods import Period
     from broker.scheme import SchemeFolder
 
-    period = Period.of(since, until)
+    period = period_of(since, until)
     scheme = SchemeFolder(settings_of(folder))
     at = datetime.now(UTC)
 

@@ -14,7 +14,23 @@ import typer
 
 from broker.cli.audit import audit_app
 from broker.cli.handing_out import Answer, Made, hand_out
-from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.options import (
+    HERE,
+    By,
+    Dir,
+    Identifiers,
+    Json,
+    OnlyGiven,
+    Reason,
+    Since,
+    Until,
+    WrongUse,
+    day_of,
+    period_of,
+    print_json,
+    settings_of,
+    wrong_use,
+)
 
 if TYPE_CHECKING:
     from broker.audit.desk import Desk
@@ -27,21 +43,9 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="FILE", help="Where to write it; default: standard output."),
 ]
-Since = Annotated[
-    str, typer.Option("--since", metavar="TIME", help="Decided from then on: a date, or a time.")
-]
-Until = Annotated[str, typer.Option("--until", metavar="TIME", help="Decided before then.")]
 Parties = Annotated[
     list[str] | None,
     typer.Option("--party", help="Only this organisation; `broker` is the service's operator."),
-]
-Identifiers = Annotated[
-    list[str],
-    typer.Option(
-        "--identifier",
-        metavar="TYPE:VALUE",
-        help="Of the person; several of one person together. With - from standard input.",
-    ),
 ]
 
 
@@ -70,10 +74,7 @@ def sar(
     extended: Annotated[
         bool, typer.Option("--extended", help="Two months more were taken, and told.")
     ] = False,
-    only_given: Annotated[
-        bool,
-        typer.Option("--only-given", help="Do not follow other identifiers of the same records."),
-    ] = False,
+    only_given: OnlyGiven = False,
     form: Form = "html",
     out: Out = None,
     by: By = None,
@@ -85,11 +86,12 @@ def sar(
     from broker.audit.clocks import answer_by
     from broker.audit.schedule import schedule
 
-    identifiers = identifiers_from(identifier, sys.stdin)
+    with wrong_use("--identifier"):
+        identifiers = identifiers_from(identifier, sys.stdin)
     kinds = list(dict.fromkeys(one.kind for one in identifiers))
     clock = answer_by(
-        _day("--received", received),
-        identity_shown=_day("--identity-shown", identity_shown) if identity_shown else None,
+        day_of("--received", received),
+        identity_shown=day_of("--identity-shown", identity_shown) if identity_shown else None,
         asked=[_days("--paused", told) for told in paused or ()],
         is_extended=extended,
     )
@@ -121,10 +123,9 @@ def ropa(
     """Write records of processing, UK GDPR Art 30(1) and 30(2), from agreements and traffic."""
     from broker.audit.ropa import records_of_processing
     from broker.audit.traffic import counted
-    from broker.periods import Period
     from schemas.control import BROKER
 
-    period = Period.of(since, until)
+    period = period_of(since, until)
 
     async def make(desk: "Desk") -> Made:
         names = [one if one == BROKER else desk.party(one) for one in party or ()]
@@ -168,17 +169,18 @@ def breach(
 ) -> None:
     """Write a breach file: whom it is about, what is due by when, and how to stop the flow."""
     from broker.audit.breach import Scope, breach_file
-    from broker.periods import Period
+    from broker.periods import moment_of
 
-    period = Period.of(since, until)
+    period = period_of(since, until)
     scope = Scope(recipient, period, agreement, flow)
-    aware_at = Period.of(aware, "").since if aware else None
+    with wrong_use():
+        aware_at = moment_of("--aware", aware)
 
     async def make(desk: "Desk") -> Made:
         desk.party(recipient)
         desk.check_flow(recipient, flow, agreement)
         if aware_at is not None and aware_at > desk.asked.at:
-            raise typer.BadParameter(f"--aware {aware} is still to come")
+            raise WrongUse(f"--aware {aware} is still to come")
         made = breach_file(
             desk.received(recipient, period),
             desk.terms,
@@ -207,9 +209,8 @@ def access_log(
 ) -> None:
     """Write the log that DPA 2018 s. 62 asks of law enforcement."""
     from broker.audit.access_log import access_log
-    from broker.periods import Period
 
-    period = Period.of(since, until)
+    period = period_of(since, until)
 
     async def make(desk: "Desk") -> Made:
         acts = await desk.acts(period)
@@ -244,18 +245,23 @@ def pack(
     """Write an evidence pack about a partner: agreements, traffic, a sample with proofs."""
     from broker.acts import officer
     from broker.audit.desk import desk
+    from broker.audit.disclosures import gap_to_json
     from broker.audit.pack_folder import draw_up
-    from broker.periods import Period
     from broker.scheme import SchemeFolder
 
-    period = Period.of(since, until)
+    period = period_of(since, until)
     scheme = SchemeFolder(settings_of(folder))
     at = datetime.now(UTC)
 
     async def work() -> dict[str, Any]:
         async with desk(scheme, by=by or officer(), reason=reason, at=at) as opened:
             made = await draw_up(opened, opened.party(partner), period, to, sample=sample)
-            return {"out": str(to), "disclosures": made.shared, "sample": len(made.sample)}
+            return {
+                "out": str(to),
+                "disclosures": made.shared,
+                "sample": len(made.sample),
+                **gap_to_json(made.asked.answers_from),
+            }
 
     found = asyncio.run(work())
     if as_json:
@@ -265,22 +271,17 @@ def pack(
             f"{to}: {found['disclosures']} disclosures, {found['sample']} of them to follow up;"
             " that you asked is on record."
         )
+        if found["gap"] is not None:
+            typer.echo(found["gap"])
 
 
 def _told(since: str, until: str) -> str:
     return f"from {since or 'the beginning'} to {until or 'now'}"
 
 
-def _day(option: str, told: str) -> date:
-    try:
-        return date.fromisoformat(told)
-    except ValueError:
-        raise typer.BadParameter(f"{option}: expected a date such as 2026-11-02") from None
-
-
 def _days(option: str, told: str) -> tuple[date, date]:
     first, _, last = told.partition("/")
-    found = _day(option, first), _day(option, last)
+    found = day_of(option, first), day_of(option, last)
     if found[1] < found[0]:
-        raise typer.BadParameter(f"{option}: expected the first day before the last")
+        raise WrongUse(f"{option}: expected the first day before the last")
     return found

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from broker.cli.audit import audit_app
-from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.options import HERE, By, Dir, Json, Reason, month_of, print_json, settings_of
 
 
 def register(_: typer.Typer) -> None:
@@ -32,12 +32,13 @@ def reconcile(
     from broker.audit.completeness import reconciled
     from broker.scheme import SchemeFolder
 
+    months = [month_of("--month", one) for one in month or ()]
     scheme = SchemeFolder(settings_of(folder))
 
     async def work() -> dict[str, Any]:
         async with scheme.streams() as streams:
             return await reconciled(
-                scheme, streams, by=by or officer(), reason=reason, months=month or ()
+                scheme, streams, by=by or officer(), reason=reason, months=months
             )
 
     found = asyncio.run(work())

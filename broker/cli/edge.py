@@ -47,7 +47,12 @@ def publish(
     ids, rejected = asyncio.run(work())
     if as_json:
         print_json({"published": len(ids), "rejected": rejected, "ids": ids})
-        return
+    else:
+        _say_published(ids, rejected)
+    raise typer.Exit(1 if rejected else 0)
+
+
+def _say_published(ids: tuple[str, ...], rejected: list[dict[str, Any]]) -> None:
     for problem in rejected:
         typer.echo(problem["message"], err=True)
     for event_id in ids[:_SHOWN_IDS]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.options import HERE, By, Dir, Json, Reason, note_key, print_json, settings_of
 from broker.cli.progress import showing
 
 if TYPE_CHECKING:
@@ -52,14 +52,13 @@ def verify(
     """
     from broker.evidence.offline import own_key
     from broker.evidence.offline import verify as verify_folder
-    from schemas.notes import NoteKey
 
-    log_key = own_key(folder) if key is None else NoteKey.from_vkey(key)
+    log_key = own_key(folder) if key is None else note_key("--key", key)
     if log_key is None:
         raise typer.BadParameter(
             "the folder brings no key: give the log's with --key", param_hint="--key"
         )
-    witnesses = [NoteKey.from_vkey(vkey) for vkey in witness or ()]
+    witnesses = [note_key("--witness", vkey) for vkey in witness or ()]
     with showing("verifying") as told:
         result = verify_folder(folder, log_key, witnesses=witnesses, progress=told)
     if as_json:
@@ -114,6 +113,7 @@ def _tell(folder: Path, result: "Verified", name: str) -> None:
 def status(folder: Dir = HERE, as_json: Json = False) -> None:
     """Say how far the log is behind the decisions, and which key it is verified with."""
     from broker.audit.asking import how_far
+    from broker.evidence.former import former_logs
     from broker.evidence.reading import LogFiles
     from broker.routing import DECISIONS
     from broker.scheme import SchemeFolder
@@ -133,8 +133,10 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
             "root": latest[0].root.hex() if latest else None,
             "behind": end - (files.offset_of(size - 1) or 0) - 1 if size else end,
             "query_store": how_far(scheme, end),
+            "former": [one.to_json() for one in former],
         }
 
+    former = former_logs(scheme.log_path)
     found = asyncio.run(work())
     if as_json:
         print_json(found)
@@ -145,6 +147,11 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
         typer.echo(
             f"{store['entries']} entries are in the query store, {store['behind']} offsets are yet"
             " to come"
+        )
+    for one in former:
+        typer.echo(
+            f"{one.path} is a former log; of its records {one.in_words} were shredded since:"
+            " see `concordat evidence former`"
         )
     typer.echo(f"verify it with: concordat verify {scheme.log_path} --key {found['key']}")
 

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from broker.cli.evidence import evidence_app
-from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.options import (
+    HERE,
+    By,
+    Dir,
+    Json,
+    Reason,
+    Since,
+    Until,
+    period_of,
+    print_json,
+    settings_of,
+)
 from broker.cli.progress import showing
 from schemas.errors import ConcordatError
 
@@ -26,8 +37,8 @@ def register(_app: typer.Typer) -> None:
 def export_log(
     to: Annotated[Path, typer.Option(metavar="OUT", help="A folder that is not there yet.")],
     folder: Dir = HERE,
-    since: Annotated[str, typer.Option(help="From this date or time, inclusive.")] = "",
-    until: Annotated[str, typer.Option(help="Up to this date or time, exclusive.")] = "",
+    since: Since = "",
+    until: Until = "",
     by: By = None,
     reason: Reason = "to export the log",
     as_json: Json = False,
@@ -39,11 +50,10 @@ def export_log(
     from broker.acts import check_words, officer, record_reading
     from broker.evidence.exporting import Source, export
     from broker.evidence.reading import LogFiles
-    from broker.periods import Period
     from broker.scheme import SchemeFolder
 
+    period = period_of(since, until)
     scheme = SchemeFolder(settings_of(folder))
-    period = Period.of(since, until)
     who = by or officer()
     check_words("who asks", who)  # before the work, not after it
     check_words("the reason", reason)

@@ -4,17 +4,17 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from broker.cli.files import read_limited
-from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+from broker.cli.options import HERE, Dir, Json, day_of, print_json, settings_of
 from broker.cli.publishing import say_waiting
 from broker.cli.scheme import party_app
-from broker.cli.signatories import NotATime, moment
+from broker.cli.signatories import moment
 
 if TYPE_CHECKING:
     from broker.scheme import SchemeFolder
@@ -194,7 +194,10 @@ def assurance(
     from schemas.control import Assured
 
     assured = Assured(
-        kind=kind, valid_from=_day(since), valid_until=_day(until), reference=reference
+        kind=kind,
+        valid_from=day_of("--from", since),
+        valid_until=day_of("--until", until),
+        reference=reference,
     )
     _change(folder, lambda s, streams: add_assurance(s, streams, party, assured), as_json=as_json)
 
@@ -203,13 +206,6 @@ def _passphrase(file: Path | None) -> str | None:
     if file is None:
         return os.environ.get("CONCORDAT_KEY_PASSPHRASE")
     return file.read_text(encoding="utf-8").strip()
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise NotATime("--from and --until: expected a day, such as 2027-01-01") from None
 
 
 _Work = Callable[["SchemeFolder", "Streams | None"], Awaitable["Party"]]

@@ -1,9 +1,9 @@
 """The command line: one program, subjects as sub-commands.
 
-Exit status: 0 done, 1 the answer is no, 2 wrong use. What was asked for goes to
-standard output, errors go to standard error in a sentence that says what to do
-next. Each command reads the settings, builds the parts and hands them to a
-function that holds the work.
+Exit status: 0 done, 1 the answer is no, 2 wrong use, whatever the scheme holds. What
+was asked for goes to standard output, errors go to standard error in a sentence that
+says what to do next. Each command reads the settings, builds the parts and hands them
+to a function that holds the work.
 """
 
 import sys
@@ -23,6 +23,7 @@ from broker.cli import (
     agreements,
     audit,
     audit_acts,
+    audit_forget,
     audit_papers,
     audit_reconcile,
     bench,
@@ -42,6 +43,7 @@ from broker.cli import (
     templates,
     witness,
 )
+from broker.cli.options import WrongUse
 from schemas.errors import ConcordatError
 
 app = typer.Typer(
@@ -74,6 +76,7 @@ for part in (
     receipt,
     audit,
     audit_acts,
+    audit_forget,
     audit_reconcile,
     counts,
     audit_papers,
@@ -88,6 +91,9 @@ def main() -> NoReturn:
     """Run ``concordat`` and turn our errors into a sentence and an exit status."""
     try:
         app(standalone_mode=True)
+    except WrongUse as error:
+        sys.stderr.write(f"concordat: {error}\n")
+        sys.exit(2)
     except ConcordatError as error:
         sys.stderr.write(f"concordat: {error}\n")
         sys.exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from broker.cli.options import HERE, By, Dir, Json, Reason, print_json, settings_of
+from broker.cli.options import HERE, By, Dir, Json, Reason, note_key, print_json, settings_of
 
 if TYPE_CHECKING:
     from broker.evidence.receipts import Checked
@@ -128,10 +128,9 @@ def _check(
 ) -> None:
     from broker.cli.files import read_limited
     from broker.evidence.receipts import check_receipt
-    from schemas.notes import NoteKey
 
-    keys = [NoteKey.from_vkey(vkey) for vkey in witnesses]
-    checked = check_receipt(read_limited(file), NoteKey.from_vkey(key), witnesses=keys)
+    keys = [note_key("--witness", vkey) for vkey in witnesses]
+    checked = check_receipt(read_limited(file), note_key("--key", key), witnesses=keys)
     problems = []
     if received is not None and not _is_of(checked, received):
         problems.append(f"{received} has no delivery that this is the receipt of")

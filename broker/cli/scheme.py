@@ -1,13 +1,15 @@
 """``concordat init`` and ``concordat party``."""
 
 import asyncio
+import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from broker.cli.options import HERE, Dir, Json, print_json, settings_of
+from broker.cli.options import HERE, Dir, Json, WrongUse, print_json, settings_of
 from broker.cli.publishing import say_waiting
 from broker.settings import FILE_NAME
 from schemas.errors import ConcordatError
@@ -80,12 +82,21 @@ def party_add(
     from broker.administration import PartyDraft, add_party
     from broker.register import reaching
     from broker.scheme import SchemeFolder
+    from schemas.control import PARTY_ID
 
-    scheme = SchemeFolder(settings_of(folder))
-    numbers = dict(pair.split("=", 1) for pair in schema_number or () if "=" in pair)
+    if re.fullmatch(PARTY_ID, party) is None:
+        raise WrongUse(
+            f"{party[:80]!r} is no id: expected small letters, digits and hyphens between them,"
+            " 64 at most, such as anytown-housing"
+        )
     draft = PartyDraft(
-        party, name, regime=regime, purposes=tuple(purpose or ()), schema_numbers=numbers
+        party,
+        name,
+        regime=regime,
+        purposes=tuple(purpose or ()),
+        schema_numbers=_numbered(schema_number or ()),
     )
+    scheme = SchemeFolder(settings_of(folder))
 
     async def add() -> str:
         async with reaching(scheme) as streams:
@@ -98,6 +109,14 @@ def party_add(
     else:
         typer.echo(f"{party} is in the scheme; its private keys are in {folder}/parties/{party}.")
     say_waiting(scheme)
+
+
+def _numbered(told: Iterable[str]) -> dict[str, str]:
+    """Return fingerprint by number."""
+    pairs = [pair.partition("=") for pair in told]
+    if wrong := [number for number, equals, _ in pairs if not equals]:
+        raise WrongUse(f"--schema-number {wrong[0]}: expected NUMBER=FINGERPRINT")
+    return {number: fingerprint for number, _, fingerprint in pairs}
 
 
 @party_app.command("list")

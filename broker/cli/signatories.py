@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.errors import RejectedInput
+from broker.cli.options import WrongUse
 
 if TYPE_CHECKING:
     from agreements.signatures import Signatory
@@ -27,12 +27,6 @@ EffectiveAt = Annotated[
 SENIOR = "Senior Information Risk Owner"
 
 
-class NotATime(RejectedInput):
-    """An option that is to be a time is none."""
-
-    code = "not-a-time"
-
-
 def signatory(party: str, name: str, post: str, capacity: str, ref: str | None) -> "Signatory":
     """Return who signs for a party."""
     from agreements.signatures import Signatory
@@ -51,7 +45,7 @@ def moment(text: str | None, option: str) -> datetime | None:
     """Read an option that is a time with its zone.
 
     Raises:
-        NotATime: it is none, or its zone is missing.
+        WrongUse: it is none, or its zone is missing.
 
     """
     if text is None:
@@ -61,7 +55,7 @@ def moment(text: str | None, option: str) -> datetime | None:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise NotATime(
+        raise WrongUse(
             f"{option}: expected a date, a time and its zone, such as 2027-01-01T00:00:00Z"
         )
     return found.astimezone(UTC).replace(microsecond=found.microsecond // 1000 * 1000)

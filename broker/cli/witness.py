@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from broker.cli.options import HERE, By, Dir, Json, print_json, settings_of
+from broker.cli.options import HERE, By, Dir, Json, note_key, print_json, settings_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -49,9 +49,8 @@ def init(
 ) -> None:
     """Make a witness: a folder and a key of its own, and the logs that it watches."""
     from broker.witnessing import Witness
-    from schemas.notes import NoteKey
 
-    logs = [NoteKey.from_vkey(vkey) for vkey in log]
+    logs = [note_key("--log", vkey) for vkey in log]
     vkey = Witness.found(folder, name=name, logs=logs, passphrase=_passphrase()).public.to_vkey()
     if as_json:
         print_json({"witness": name, "key": vkey})
@@ -158,9 +157,8 @@ def convict(
     """Say whether a file that a witness kept proves that the log has shown a split view."""
     from broker.cli.files import read_limited
     from broker.split_views import Contradiction
-    from schemas.notes import NoteKey
 
-    is_proved = Contradiction.read(read_limited(file)).is_proved(NoteKey.from_vkey(log))
+    is_proved = Contradiction.read(read_limited(file)).is_proved(note_key("--log", log))
     if as_json:
         print_json({"proved": is_proved})
     else:
@@ -183,9 +181,8 @@ def trust(
     from broker.evidence.cosigning import add_witness, is_new_witness
     from broker.evidence.reading import LogFiles
     from broker.scheme import SchemeFolder
-    from schemas.notes import NoteKey
 
-    scheme, witness = SchemeFolder(settings_of(folder)), NoteKey.from_vkey(key)
+    scheme, witness = SchemeFolder(settings_of(folder)), note_key("KEY", key)
     scheme.log_path.mkdir(mode=0o700, exist_ok=True)
     files = LogFiles(scheme.log_path)
     is_new = is_new_witness(files, witness)

@@ -265,7 +265,8 @@ async def tell(folder: Path, streams_url: str) -> Told:
             said = await publish_source(scheme, streams, outcomes, party=party)
             told.outputs[f"publish {party}"] = repr(said)
     for name, *command in first:
-        await asyncio.to_thread(told.run, name, *command)
+        # Of each source something is rejected, which is an exit status of 1.
+        await asyncio.to_thread(told.run, name, *command, status=int(command[0] == "publish"))
     async with scheme.streams() as streams:
         for party in PARTIES:
             await receive_all(scheme, streams, party=party, folder=told.folder / "received")

@@ -200,10 +200,10 @@ def test_the_readmes_tour_can_be_followed_by_hand(tmp_path: Path) -> None:
 def test_a_command_without_a_scheme_says_how_to_make_one(
     tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
-    """In a sentence, on standard error, with exit status 1."""
+    """In a sentence, on standard error, with exit status 2."""
     (tmp_path / "events.jsonl").write_text("")
     done = concordat(*arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("concordat: ")
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
@@ -227,6 +227,18 @@ def small_scheme(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert concordat("init", folder).returncode == 0
     assert concordat("party", "add", "a-council", "--name", "A", folder=folder).returncode == 0
     return folder
+
+
+def test_a_source_with_a_line_that_is_no_event_is_published_without_it(
+    small_scheme: Path, tmp_path: Path
+) -> None:
+    """The line is told, and the exit status is 1, so that a script notices."""
+    source = tmp_path / "events.jsonl"
+    source.write_text("no event\n")
+    done = concordat("publish", source, "--as", "a-council", folder=small_scheme)
+    assert done.returncode == 1
+    assert done.stdout == "published 0, rejected 1\n"
+    assert done.stderr == "events.jsonl, line 1: expected one JSON object in UTF-8\n"
 
 
 @pytest.mark.parametrize(
