@@ -21,8 +21,8 @@ from broker.evidence.holds import BadHold, Hold, read_holds
 from broker.evidence.outlook import Outlook
 from broker.evidence.reading import LogFiles
 from broker.evidence.retention import Keeping
+from broker.evidence.showing import LogDamaged
 from broker.evidence.shredding import Plan, acts_of, plan
-from broker.evidence.writing import LogDamaged
 from broker.routing import DECISIONS
 from connectors.streams import Streams
 from schemas.merkle import leaf_hash

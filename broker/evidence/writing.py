@@ -9,7 +9,6 @@ again from the stream, and is the same again. A full tile is never written over.
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -18,27 +17,17 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from broker import disk
-from broker.disk import replacing
 from broker.evidence.entries import Kept, kept_whole, salting
 from broker.evidence.keys import LogKeys
-from broker.evidence.reading import (
-    CHECKPOINT,
-    COSIGNED,
-    HISTORY,
-    LogFiles,
-    framed,
-    framed_bytes,
-    record_places,
-)
+from broker.evidence.reading import LogFiles, framed, framed_bytes, record_places
+from broker.evidence.showing import LogDamaged, Shown
 from schemas.checkpoints import Checkpoint
 from schemas.errors import ConfigurationError, EvidenceError
 from schemas.merkle import leaf_hash
-from schemas.notes import Note
 from schemas.tiles import (
     ENTRIES,
     HEIGHT,
     WIDTH,
-    Edge,
     TileName,
     edge_of,
     pack_entries,
@@ -64,12 +53,6 @@ class NoRoom(EvidenceError):
     code: ClassVar[str] = "no-room"
 
 
-class LogDamaged(EvidenceError):
-    """The log's files are not what it has signed."""
-
-    code: ClassVar[str] = "log-damaged"
-
-
 class LogWriter:
     """Adds to a log and signs it. Make one with `writing`, which sees that it is the only one."""
 
@@ -79,12 +62,11 @@ class LogWriter:
         self._keys = keys
         self._salt_of = salting(keys.salt_key)
         self._dirty: set[Path] = set()
-        self._shown: Note | None = None
-        self._cosigned_bytes = 0
         self._outgrown: list[Path] = []
         self._unwritten: list[bytes] = []
         self._unwritten_bytes = 0
-        self.signed = self._last_signed()
+        self._shown = Shown(self.files, keys.public(origin))
+        self.signed = self._shown.last
         size = self.signed.size
         self._edge = edge_of(size, self.files.tile)
         if self._edge.root() != self.signed.root:
@@ -155,7 +137,7 @@ class LogWriter:
         When nothing has come, only cosignatures of the last checkpoint are put on it.
         """
         if not self.unsigned:
-            self._show_cosignatures()
+            self._shown.show_cosignatures()
             return self.signed
         for name, data in self._edge.partial_tiles():
             self._write_tile(name, data)
@@ -165,10 +147,7 @@ class LogWriter:
         self.write_records()
         self._sync()
         checkpoint = Checkpoint(self.origin, self.size, self._edge.root())
-        note = checkpoint.sign(self._keys.signing)
-        self._remember(note)
-        self._publish(note)
-        self._shown = note
+        self._shown.add(checkpoint.sign(self._keys.signing))
         self.signed = checkpoint
         for folder in self._outgrown:
             shutil.rmtree(folder, ignore_errors=True)
@@ -176,24 +155,6 @@ class LogWriter:
         return checkpoint
 
     # -- what was there ---------------------------------------------------------------
-
-    def _last_signed(self) -> Checkpoint:
-        """Return the last checkpoint of the history, and see that others can read it."""
-        history = self.files.path / HISTORY
-        if history.exists():
-            # What a crash has cut off was not shown to anybody.
-            os.truncate(history, history.read_bytes().rfind(b"\n") + 1)
-        last, latest = Checkpoint(self.origin, 0, Edge().root()), None
-        for note in self.files.history():
-            found = Checkpoint.trusted(note, self._keys.public(self.origin))
-            if found.size <= last.size:
-                raise LogDamaged(f"the checkpoints in {history} do not grow")
-            last, latest = found, note
-        self._shown = latest
-        if latest is not None:
-            self._publish(latest)
-            self._show_cosignatures()
-        return last
 
     def _open_bundle(self, size: int) -> list[bytes]:
         """Return the entries of the bundle that is not full."""
@@ -255,33 +216,6 @@ class LogWriter:
             if folder.is_relative_to(self.files.path):
                 disk.sync(folder)
         self._dirty.clear()
-
-    def _remember(self, note: Note) -> None:
-        line = json.dumps({"note": note.to_text()}, ensure_ascii=False) + "\n"
-        path = self.files.path / HISTORY
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        disk.sync(self.files.path)
-
-    def _show_cosignatures(self) -> None:
-        """Put what witnesses have said of the last checkpoint on it, if that is news."""
-        path = self.files.path / COSIGNED
-        if self._shown is None or not path.exists() or path.stat().st_size == self._cosigned_bytes:
-            return
-        self._cosigned_bytes = path.stat().st_size
-        note = self._shown
-        for cosigned in self.files.cosigned():
-            if cosigned.text == note.text:
-                note = note.signed_by(*cosigned.signatures)
-        if note != self._shown:
-            self._publish(note)
-            self._shown = note
-
-    def _publish(self, note: Note) -> None:
-        with replacing(self.files.path / CHECKPOINT) as file:
-            file.write(note.to_text().encode())
 
 
 @contextlib.contextmanager

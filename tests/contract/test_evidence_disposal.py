@@ -27,7 +27,8 @@ from broker.evidence.holds import HOLDS, BadHold, Scope, add_hold, lift_hold, re
 from broker.evidence.reading import LogFiles
 from broker.evidence.rebuilding import NotTheSame, rebuild
 from broker.evidence.retention import Keeping, Period
-from broker.evidence.writing import LogDamaged, writing
+from broker.evidence.showing import LogDamaged
+from broker.evidence.writing import writing
 from broker.routing import DECISIONS
 from connectors.streams import Outgoing, Streams, open_streams
 

@@ -18,7 +18,8 @@ from broker.evidence import writing as evidence_writing
 from broker.evidence.entries import Kept, content_of, kept_whole, salting
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed
-from broker.evidence.writing import LogDamaged, LogInUse, LogWriter, writing
+from broker.evidence.showing import LogDamaged
+from broker.evidence.writing import LogInUse, LogWriter, writing
 from connectors.streams import Record
 from schemas.keys import SigningKey
 from schemas.merkle import leaf_hash
