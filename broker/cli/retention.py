@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:  # noqa: ARG001  a part of `concordat ev
     """Add the commands to ``concordat evidence``."""
     evidence_app.command("shred")(shred)
     evidence_app.command("archive")(archive)
+    evidence_app.command("former")(former)
     evidence_app.add_typer(hold_app, name="legal-hold")
 
 
@@ -42,7 +43,7 @@ def shred(
     act in the log says what was shredded under which rule.
     """
     from broker.acts import check_words, officer
-    from broker.evidence.retaining import Disposed, disposal_of, shred_due
+    from broker.evidence.retaining import Disposed, disposal_of, outliving, shred_due
     from broker.logs import configure_logs
     from broker.scheme import SchemeFolder
 
@@ -57,7 +58,8 @@ def shred(
             if dry_run:
                 disposal = await disposal_of(scheme, streams, by=who)
                 begins = (await streams.begin("decisions")).get(0, 0)
-                return Disposed(await disposal.due(now), is_carried_out=False, stream_begins=begins)
+                due, former = await disposal.due(now), await outliving(scheme)
+                return Disposed(due, is_carried_out=False, stream_begins=begins, former=former)
             return await shred_due(scheme, streams, by=who, now=now, reference=reference)
 
     done = asyncio.run(work())
@@ -75,6 +77,11 @@ def shred(
         typer.echo(f"{done.plan.away} records lie in archives that are not here: put them back.")
     if not dry_run and not done.is_carried_out:
         typer.echo("The process that writes the log has not carried it out yet: ask again.")
+    for one in done.former:
+        typer.echo(
+            f"{one.path} still has records that were shredded ({one.in_words}):"
+            " `concordat evidence former --remove`"
+        )
 
 
 def archive(
@@ -103,6 +110,48 @@ def archive(
     for one in done:
         typer.echo(f"{one.month}: {one.path}")
     typer.echo(f"{len(done)} archives were written.")
+
+
+def former(
+    folder: Dir = HERE,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove them, if the log itself verifies.")
+    ] = False,
+    by: By = None,
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Show the former logs that were kept when the log was made again, or let them go.
+
+    They have what they had, also what was shredded since. That they are removed is recorded.
+    """
+    from broker.acts import Act, ActKind, officer, record_act
+    from broker.evidence.former import former_logs, remove_former, see_log_whole
+    from broker.evidence.writing import locked
+    from broker.scheme import SchemeFolder
+
+    scheme = SchemeFolder(settings_of(folder))
+    found = former_logs(scheme.log_path)
+    who, key = by or officer(), scheme.log_keys.public(scheme.log_origin)
+
+    async def let_go() -> None:
+        async with scheme.streams() as streams:
+            for one in found:
+                about = f"former log {one.path.name} removed"
+                act = Act(ActKind.ADMINISTRATION, datetime.now(UTC), who, about, reason=reason)
+                with locked(one.path):  # it may be in the making
+                    await record_act(streams, act)
+                    remove_former(scheme.log_path, one)
+
+    if remove and found:
+        see_log_whole(scheme.log_path, key)
+        asyncio.run(let_go())
+    if as_json:
+        print_json({"former": [one.to_json() for one in found], "removed": remove})
+        return
+    for one in found:
+        typer.echo(f"{one.path}: {one.in_words} of its records were shredded in the log since")
+    typer.echo(f"{len(found)} former logs {'were removed' if remove else 'lie beside the log'}.")
 
 
 @hold_app.command("add")

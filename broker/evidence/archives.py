@@ -82,6 +82,11 @@ class Archives:
         """Return what is another value once an archive with these records was replaced."""
         return self._place(number)
 
+    def length(self, number: int) -> int | None:
+        """Return how many bytes the records of a bundle are; None when they are in no archive."""
+        place = self._place(number)
+        return None if place is None else place.length
+
     def holding(self, numbers: Collection[int]) -> list[Path]:
         """Return the archives that have records of these bundles."""
         self._look()

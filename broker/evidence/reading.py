@@ -90,6 +90,13 @@ class LogFiles:
             return self.archives.state(number)
         return found.st_ino, found.st_size, found.st_mtime_ns
 
+    def length(self, number: int) -> int | None:
+        """Return how many bytes the records of a bundle are; None when they are not here."""
+        try:
+            return self.records_path(number).stat().st_size
+        except FileNotFoundError:
+            return self.archives.length(number)
+
     def place(self, number: int) -> str:
         """Return the file in which the records of a bundle lie, below the log's folder.
 

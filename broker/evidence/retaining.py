@@ -11,6 +11,7 @@ import structlog
 
 from broker.evidence.disposal import Disposal, Retention, retention_locked
 from broker.evidence.following import EvidenceWorker
+from broker.evidence.former import Former, former_logs
 from broker.evidence.outlook import Outlook
 from broker.evidence.reading import LogFiles
 from broker.evidence.retention import Keeping
@@ -36,6 +37,8 @@ class Disposed:
     plan: Plan
     is_carried_out: bool
     stream_begins: int
+    former: tuple[Former, ...] = ()
+    """Former logs that keep what was shredded."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it for a machine."""
@@ -46,6 +49,7 @@ class Disposed:
             "away": self.plan.away,
             "carried_out": self.is_carried_out,
             "stream_begins": self.stream_begins,
+            "former": [one.to_json() for one in self.former],
         }
 
 
@@ -88,7 +92,13 @@ async def shred_due(  # noqa: PLR0913  whose log, who, when, why, and what is kn
         await _carry_out(scheme, streams)
     is_done = await _carried_out(disposal, made)
     begins = await disposal.take_off_stream(made, at=now) if is_done else 0
-    return Disposed(made, is_done, begins)
+    return Disposed(made, is_done, begins, await outliving(scheme))
+
+
+async def outliving(scheme: "SchemeFolder") -> tuple[Former, ...]:
+    """Return the former logs that keep what was shredded in the log."""
+    former = await asyncio.to_thread(former_logs, scheme.log_path)
+    return tuple(one for one in former if one.shredded_since != 0)
 
 
 async def _carry_out(scheme: "SchemeFolder", streams: Streams) -> None:
@@ -124,6 +134,8 @@ async def retention_kept(scheme: "SchemeFolder", streams: Streams) -> AsyncItera
                 done = await shred_due(scheme, streams, by=SERVICE, now=now, outlook=outlook)
                 if done.plan.count:
                     log.info("retention", shredded=done.plan.count, held=len(done.plan.held))
+                for one in done.former:
+                    log.warning("a former log keeps what was shredded", **one.to_json())
             except (ConcordatError, OSError) as error:
                 code = error.code if isinstance(error, ConcordatError) else "input-output"
                 log.error("nothing is shredded", code=code, why=str(error))  # noqa: TRY400  the sentence says it

@@ -12,6 +12,7 @@ from commands import answer_here as answer
 from commands import concordat_here as concordat
 
 from broker.acts import is_act
+from broker.evidence.archives import write_archive
 from broker.evidence.entries import record_from
 from broker.evidence.following import log_kept
 from broker.evidence.reading import LogFiles
@@ -207,6 +208,57 @@ def test_a_shredded_log_is_made_again_and_archived(folder: Path) -> None:
     assert verify(folder)["verified"]
     told = concordat("evidence", "archive", "--before", "2020-01-01", folder=folder)
     assert told.stdout == "0 archives were written.\n"
+
+
+def test_a_former_log_is_named_until_it_is_let_go(folder: Path) -> None:
+    """It keeps what was shredded since; that it goes is on record, and not without a whole log."""
+    former = Path(answer("evidence", "rebuild", folder=folder)["former"])
+    assert answer("evidence", "status", folder=folder)["former"] == [
+        {"folder": str(former), "shredded_since": 0}
+    ]
+    done = answer("evidence", "shred", folder=folder)
+    due = done["shredded"][RULE]
+    kept = {"folder": str(former), "shredded_since": due}
+    assert done["former"] == [kept]
+    assert answer("evidence", "former", folder=folder) == {"former": [kept], "removed": False}
+    told = concordat("evidence", "shred", "--dry-run", folder=folder)
+    assert f"{former} still has records that were shredded ({due})" in told.stdout
+    record = folder / "evidence" / "records" / "000"
+    good = record.read_bytes()
+    record.unlink()
+    refused = concordat("evidence", "former", "--remove", folder=folder)
+    assert refused.returncode == 1
+    assert "does not verify, so no former one is removed" in refused.stderr
+    assert former.is_dir()
+    record.write_bytes(good)
+    with locked(former):
+        refused = concordat("evidence", "former", "--remove", folder=folder)
+    assert "another process writes the log" in refused.stderr
+    asked = ("--by", "A. Officer", "--reason", "looked at")
+    assert answer("evidence", "former", "--remove", *asked, folder=folder)["removed"]
+    assert not former.exists()
+    assert answer("evidence", "status", folder=folder)["former"] == []
+    acts = answer(
+        "audit", "acts", "--kind", "administration", "--reason", "yearly look", folder=folder
+    )["acts"]
+    removed = [one["by"] for one in acts if one["about"] == f"former log {former.name} removed"]
+    assert removed == ["A. Officer"]
+
+
+def test_archives_behind_a_link_go_with_their_log_alone(folder: Path, tmp_path: Path) -> None:
+    """Those on another disk that are the log's own again stay."""
+    log, disk = folder / "evidence", tmp_path / "disk"
+    disk.mkdir()
+    tar = disk / "2020-01.tar"
+    write_archive(tar, [(9, b"")])
+    (log / "archive").symlink_to(disk)
+    former = Path(answer("evidence", "rebuild", folder=folder)["former"])
+    (log / "archive").symlink_to(disk)
+    answer("evidence", "former", "--remove", folder=folder)
+    assert (tar.exists(), former.exists()) == (True, False)
+    former = Path(answer("evidence", "rebuild", folder=folder)["former"])
+    answer("evidence", "former", "--remove", folder=folder)
+    assert (tar.exists(), former.exists()) == (False, False)
 
 
 def _a_party_of(folder: Path) -> str:
