@@ -11,7 +11,7 @@ import importlib
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,17 +19,12 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Final
 
-from broker.audit.following import AuditWorker
 from broker.audit.indexing import event_token
 from broker.audit.keys import AuditKeys
 from broker.audit.store import AuditStore
-from broker.bench.stages import records_of
-from broker.bench.world import World, placements
 from broker.recording import Clause, LegalBasis, permitted_part
-from broker.routing import DECISIONS
 from broker.storage import Row, open_audit_store
 from broker.storage.audit_filling import EVERY, fill, put_between
-from connectors.streams import Batch, Outgoing, open_streams
 
 Told = Callable[[str], None]
 
@@ -39,7 +34,6 @@ _QUESTIONS: Final = 300
 _FIRST_QUESTIONS: Final = 30
 """Each with a store that is opened for it; their median is told."""
 _BASIS: Final = LegalBasis("uk-gdpr", ("art6:e", "art9:g", "sch1:18"), ())
-_APPENDED: Final = 2_000
 _PARTIES: Final = 40
 _FLOWS: Final = 5
 _ITEMS: Final = [f"item{number}" for number in range(12)]
@@ -189,29 +183,3 @@ def postgres(given: str) -> Iterator[str | None]:
             yield str(server.get_uri())
         finally:
             server.cleanup()
-
-
-async def following_per_s(values: Sequence[bytes]) -> float:
-    """Return how many decision records a second go from embedded streams into a SQLite store."""
-    with tempfile.TemporaryDirectory(prefix="concordat-bench-") as folder:
-        store = AuditStore(
-            open_audit_store(f"sqlite:{Path(folder) / 'audit.db'}"), AuditKeys((bytes(32),))
-        )
-        async with open_streams(f"sqlite:{Path(folder) / 'streams.db'}") as streams:
-            await streams.create_topics({DECISIONS: 1}, kept=frozenset({DECISIONS}))
-            for start in range(0, len(values), _APPENDED):
-                some = values[start : start + _APPENDED]
-                await streams.append([Outgoing(DECISIONS, b"key", value) for value in some])
-            began = time.perf_counter()
-            entries = await AuditWorker(streams, store, None).catch_up()
-            return entries / (time.perf_counter() - began)
-
-
-def routed_decisions(events: int) -> list[bytes]:
-    """Return the decision records of placements that a router has decided on."""
-    world = World.of(placements(1))
-    records = records_of([one for batch in world.sealed(events) for one in batch])
-    batch = Batch(records[0].topic, 0, records, len(records), 1)
-    snapshot, at_ms = world.control(placements(1)).snapshot(), int(time.time() * 1000)
-    routed = world.router().route(batch, snapshot, at_ms=at_ms, partitions=1)
-    return [one.value for one in routed.outgoing if one.topic == DECISIONS and one.value]

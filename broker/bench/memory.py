@@ -65,11 +65,11 @@ def main() -> None:
     url, namespace, file, events = sys.argv[1:]
     world = World.from_json(json.loads(Path(file).read_text()))
     asyncio.run(_route(url, world, int(events), namespace=namespace))
-    sys.stdout.write(f"{_peak_kb() / _KB_IN_MB:.1f}\n")
+    sys.stdout.write(f"{peak_mb():.1f}\n")
 
 
-def _peak_kb() -> int:
-    """Return the most memory that this process has had, in KB.
+def peak_mb() -> float:
+    """Return the most memory that this process has had, in MB.
 
     On Linux from its own status: ``ru_maxrss`` goes on over ``exec`` and would tell of
     the process that started this one.
@@ -78,8 +78,8 @@ def _peak_kb() -> int:
     if status.exists():
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
-                return int(line.split()[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                return int(line.split()[1]) / _KB_IN_MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KB_IN_MB
 
 
 if __name__ == "__main__":

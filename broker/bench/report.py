@@ -23,6 +23,8 @@ def tables(result: Mapping[str, Any]) -> Iterator[Table]:
     if "stopping" in result:
         yield _stopping(result["stopping"])
     if "audit" in result:
+        yield _following(result["audit"]["following"])
+        yield _memory(result["audit"]["following_peak_mb"])
         yield _audit(result["audit"])
     if "profile" in result:
         yield _profile(result["profile"])
@@ -87,18 +89,47 @@ def _stopping(stopping: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _audit(audit: Mapping[str, Any]) -> Table:
+def _following(following: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(
-        title=f"Finding a person in the query store, ms (followed: {audit['followed_per_s']:,}/s)",
+        title="Following the decisions, records a second (times the router's; CPU µs a record)",
         title_justify="left",
     )
-    table.add_column("store")
-    for title in ("decisions", "median", "95 of 100", "99 of 100", "filled a second"):
+    table.add_column("streams")
+    for title in ("router", "route alone", "log", "store: sqlite", "store: postgresql"):
         table.add_column(title, justify="right")
-    for name, found in audit.items():
-        if name != "followed_per_s":
-            keys = ("decisions", "median_ms", "p95_ms", "p99_ms", "filled_per_s")
-            table.add_row(name, *(f"{found[key]:,}" for key in keys))
+    for name, found in following.items():
+        paces = (found.get(worker) for worker in ("log", "sqlite", "postgresql"))
+        table.add_row(
+            name,
+            f"{found['router_per_s']:,}",
+            f"{found['route_per_s']:,}",
+            *(
+                f"{one['per_s']:,}  ({one['of_router']:.2f}; {one['cpu_us']:.0f})" if one else ""
+                for one in paces
+            ),
+        )
+    return table
+
+
+def _memory(peaks: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(title="Peak memory of what follows, MB", title_justify="left")
+    table.add_column("decisions")
+    for worker in peaks:
+        table.add_column(worker.replace("_", " "), justify="right")
+    for number in next(iter(peaks.values())):
+        table.add_row(f"{int(number):,}", *(f"{peaks[worker][number]:,.0f}" for worker in peaks))
+    return table
+
+
+def _audit(audit: Mapping[str, Any]) -> Table:
+    table = Table(title="Finding a person in the query store, ms", title_justify="left")
+    table.add_column("store")
+    for title in ("decisions", "median", "95 of 100", "99 of 100", "first", "filled a second"):
+        table.add_column(title, justify="right")
+    keys = ("decisions", "median_ms", "p95_ms", "p99_ms", "first_ms", "filled_per_s")
+    for name in ("sqlite", "postgresql"):
+        if name in audit:
+            table.add_row(name, *(f"{audit[name][key]:,}" for key in keys))
     return table
 
 

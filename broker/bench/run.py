@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from broker.bench import auditing, deciding, stages
+from broker.bench.following import measure_following
+from broker.bench.following_memory import following_peaks_mb
 from broker.bench.memory import router_peak_mb
 from broker.bench.rates import Size, measure, publish_events
 from broker.bench.simulating import EVENTS_PER_SECOND, measure_simulating
@@ -31,7 +33,8 @@ _KAFKA_PER_SECOND: Final = (80_000, 10_000)
 _PROFILED_PER_SECOND: Final = 2_000
 _BACKLOG_PER_SECOND: Final = 20_000
 _DECISIONS_PER_SECOND: Final = 100_000
-_FOLLOWED_PER_SECOND: Final = 5_000
+_FOLLOWED_PER_SECOND: Final = 30_000
+_REMEMBERED_PER_SECOND: Final = (10_000, 200_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +93,39 @@ def run(asked: Asked, told: Told) -> dict[str, Any]:
 
 
 async def _audit(asked: Asked, told: Told) -> dict[str, Any]:
-    """Fill and ask a query store of each kind, and follow a stream into one."""
+    """Follow streams into the log and query stores, then fill and ask a store of each kind."""
     decisions = asked.decisions or max(100, int(_DECISIONS_PER_SECOND * asked.seconds))
-    values = auditing.routed_decisions(max(100, int(_FOLLOWED_PER_SECOND * asked.seconds)))
-    result: dict[str, Any] = {"followed_per_s": round(await auditing.following_per_s(values))}
+    result: dict[str, Any] = {}
     with _scratch() as folder, auditing.postgres(asked.postgres) as address:
+        result["following"] = await _follow(asked, address, told)
+        told("memory of what follows")
+        sizes = tuple(max(100, int(rate * asked.seconds)) for rate in _REMEMBERED_PER_SECOND)
+        result["following_peak_mb"] = await following_peaks_mb(sizes, folder)
         settings = {"sqlite": f"sqlite:{folder / 'audit.db'}", "postgresql": address}
         for name, setting in settings.items():
             if setting is not None:
                 found = auditing.measure_asking(setting, decisions, _under(told, name))
                 result[name] = found.to_json()
     return result
+
+
+async def _follow(asked: Asked, postgres: str | None, told: Told) -> dict[str, dict[str, object]]:
+    """Measure on the embedded streams and, if Kafka is among the parts, there."""
+    events = max(100, int(_EMBEDDED_PER_SECOND[1] * asked.seconds))
+    decisions = max(100, int(_FOLLOWED_PER_SECOND * asked.seconds))
+    found = {}
+    for name, url in (("embedded", "sqlite:"), ("kafka", asked.kafka)):
+        if url is not None and (name == "embedded" or name in asked.parts):
+            followed = await measure_following(
+                url,
+                _under(told, f"following, {name}"),
+                events=events,
+                decisions=decisions,
+                postgres=postgres,
+                namespace=f"bench-{secrets.token_hex(4)}",
+            )
+            found[name] = followed.to_json()
+    return found
 
 
 async def _stop(asked: Asked, told: Told) -> dict[str, dict[str, Any]]:

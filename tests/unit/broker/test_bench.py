@@ -108,6 +108,26 @@ def test_stopping_is_timed_from_the_append_to_the_last_delivery() -> None:
     assert len(list(tables({"streams": {}, "stopping": found}))) == 1
 
 
+def test_the_log_and_the_query_store_are_measured_beside_the_router() -> None:
+    """Their rates as so many times the router's, their memory by backlog, and answers."""
+    done = bench("--only", "audit", "--seconds", "0.01", "--json")
+    found = json.loads(done.stdout)["audit"]
+    following = found["following"]["embedded"]
+    assert following["router_per_s"] > 0
+    assert following["route_per_s"] > 0
+    for worker in ("log", "sqlite"):
+        assert min(following[worker].values()) > 0
+    peaks = found["following_peak_mb"]
+    assert {name: set(sizes) for name, sizes in peaks.items()} == {
+        "log": {"100", "2000"},
+        "query_store": {"100", "2000"},
+    }
+    assert found["sqlite"]["decisions"] == 1000
+    assert found["sqlite"]["median_ms"] <= found["sqlite"]["p99_ms"]
+    assert found["sqlite"]["first_ms"] > 0
+    assert len(list(tables({"streams": {}, "audit": found}))) == 3
+
+
 def test_an_unknown_part_is_refused() -> None:
     """With the names of those there are."""
     result = CliRunner().invoke(app, ["bench", "--only", "nonsense"])
