@@ -148,6 +148,8 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
             f"{store['entries']} entries are in the query store, {store['behind']} offsets are yet"
             " to come"
         )
+        if store["gap"] is not None:
+            typer.echo(store["gap"])
     for one in former:
         typer.echo(
             f"{one.path} is a former log; of its records {one.in_words} were shredded since:"
