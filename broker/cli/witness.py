@@ -74,6 +74,7 @@ def cosign(
 ) -> None:
     """Cosign the log's latest checkpoint if it goes on from the last one; refuse it if not."""
     from broker.cli.files import read_limited
+    from broker.disk import replacing
     from broker.evidence.reading import LogFiles
     from broker.witnessing import Witness
     from schemas.checkpoints import WitnessRequest
@@ -86,7 +87,8 @@ def cosign(
         done = witness.cosign_request(WitnessRequest.read(read_limited(source)), at=at)
     checkpoint, text = done.checkpoint, done.note.to_text()
     if out is not None:
-        out.write_text(text, encoding="utf-8")
+        with replacing(out) as file:  # the log's keeper may be taking the one before
+            file.write(text.encode())
     if as_json:
         print_json(
             {

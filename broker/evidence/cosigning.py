@@ -123,7 +123,9 @@ def take_cosignatures(files: LogFiles, log: NoteKey, note: Note) -> Cosignatures
             " this log: keep that file, and find out who uses the key"
         )
     own = Note(note.text, tuple(signature for _, signature in note.verified([log])))
-    _append(files, own.signed_by(*(signature for _, signature in found)))
+    cosigned = own.signed_by(*(signature for _, signature in found))
+    if cosigned not in files.cosigned():  # it may be taken by the clock
+        _append(files, cosigned)
     return Cosignatures(checkpoint, found)
 
 

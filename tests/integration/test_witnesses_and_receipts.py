@@ -111,6 +111,24 @@ def test_a_partner_body_witnesses_the_log(town: Path, tmp_path: Path) -> None:
     assert compared["contradictions"] == []
 
 
+def test_a_cosignature_may_be_taken_again_by_the_clock(town: Path, tmp_path: Path) -> None:
+    """Nothing is kept twice; a later one of the same checkpoint is news."""
+    key, trust, note = the_key(town), tmp_path / "trust", tmp_path / "n"
+    vkey = the_answer("witness", "init", trust, "--name", "trust.example/w", "--log", key)["key"]
+    the_answer("witness", "trust", vkey, folder=town)
+    decide(town)
+    kept = town / "evidence" / "cosigned.jsonl"
+    lines = []
+    for _ in range(2):
+        the_answer("witness", "cosign", town / "evidence", "--dir", trust, "--out", note)
+        for _ in range(2):
+            the_answer("witness", "add", note, folder=town)
+        lines.append(len(set(kept.read_text().splitlines())))
+        assert lines[-1] == len(kept.read_text().splitlines())
+    assert lines in ([1, 1], [1, 2]), "within one second it is the same"
+    assert sorted(file.name for file in tmp_path.glob("n*")) == ["n"]
+
+
 def test_a_split_view_is_refused_kept_and_proved_on_the_command_line(
     town: Path, tmp_path: Path
 ) -> None:
