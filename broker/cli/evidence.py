@@ -15,7 +15,9 @@ from broker.cli.progress import showing
 if TYPE_CHECKING:
     from broker.evidence.verified import Verified
 
-evidence_app = typer.Typer(help="The log of all decisions: its state, making it again.")
+evidence_app = typer.Typer(
+    help="The log of all decisions and acts: state, exports, shredding, archives."
+)
 
 Witnesses = Annotated[
     list[str] | None,

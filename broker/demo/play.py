@@ -111,7 +111,7 @@ async def _what_if(
     teller.chapter("Every decision is in a log that is verified without trusting its keeper")
     logged = await log_decisions(scheme, streams)
     verdict = "It verifies." if logged.is_verified else "It does not verify."
-    teller.say(f"{logged.records} decisions under one signature. {verdict}")
+    teller.say(f"{logged.records} records of decisions and acts under one signature. {verdict}")
     found = verify_altered_copy(scheme).problems
     teller.say(f"One bit is changed in a copy: {found[0].message}.")
 
