@@ -4,32 +4,22 @@ A partner body runs it, in a folder and under a key of its own. The rules are th
 C2SP tlog-witness; what it says by cosigning is in C2SP tlog-cosignature: that this is
 the largest tree of that log which it has seen, and that it has never seen another.
 
-    witness.json     its name, its verifier key, the verifier keys of the logs that it knows
-    keys/            its private key, encrypted
-    seen/            the last checkpoint that it cosigned, of each log
-    refused/         what it did not cosign because the log contradicted itself: keep it
-
 INVARIANT: what was cosigned is on disk before the cosignature is given away, and a
 checkpoint is held against it and put in its place under one lock.
 """
 
-import contextlib
-import fcntl
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
-from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 from pydantic import SecretStr
 
-from broker.disk import replacing
 from broker.evidence.reading import LogFiles
 from broker.keystore import FileKeyStore
 from broker.split_views import Contradiction, SplitView, contradiction
+from broker.witness_folder import SETTINGS, NoWitness, WitnessFolder, WitnessSettings
 from schemas.checkpoints import Checkpoint, WitnessRequest
 from schemas.errors import ConfigurationError, EvidenceError, RejectedInput
 from schemas.keys import SigningKey
@@ -37,15 +27,7 @@ from schemas.merkle import verify_consistency
 from schemas.notes import COSIGNATURE, BadNote, Note, NoteKey, NoteSignature, cosign
 from schemas.tiles import BadTile, Tree
 
-SETTINGS: Final = "witness.json"
 OWNER: Final = "witness"
-_NAME_CHARACTERS: Final = 16
-
-
-class NoWitness(ConfigurationError):
-    """The folder is not a witness's, or not whole."""
-
-    code: ClassVar[str] = "no-witness"
 
 
 class ClockBehind(ConfigurationError):
@@ -86,6 +68,7 @@ class Witness:
 
     def __init__(self, path: Path, key: SigningKey, *, name: str, logs: Iterable[NoteKey]) -> None:
         self.path = path
+        self._folder = WitnessFolder(path)
         self.public = NoteKey(name, key.public, COSIGNATURE)
         self.logs = {log.name: log for log in logs}
         self._key = key
@@ -103,15 +86,10 @@ class Witness:
         if (path / SETTINGS).exists():
             raise NoWitness(f"{path / SETTINGS} exists: this folder has a witness already")
         witness = cls(path, SigningKey.generate(), name=name, logs=logs)
-        FileKeyStore(path / "keys", passphrase).save(OWNER, [witness._key.to_private_jwk()])
-        for log in witness.logs.values():
-            witness._keep(witness._seen_path(log), "")
-        document = {
-            "name": name,
-            "key": witness.public.to_vkey(),
-            "logs": [log.to_vkey() for log in witness.logs.values()],
-        }
-        witness._keep(path / SETTINGS, json.dumps(document, indent=2) + "\n")
+        jwks = [witness._key.to_private_jwk()]
+        FileKeyStore(witness._folder.keys, passphrase).save(OWNER, jwks)
+        known = tuple(witness.logs.values())
+        witness._folder.found(WitnessSettings(name, witness.public.to_vkey(), known))
         return witness
 
     @classmethod
@@ -123,18 +101,10 @@ class Witness:
             KeysUnavailable: its key does not open.
 
         """
-        try:
-            document: Any = json.loads((path / SETTINGS).read_bytes())
-            logs = [NoteKey.from_vkey(vkey) for vkey in document["logs"]]
-            name, vkey = str(document["name"]), str(document["key"])
-        except (OSError, ValueError, KeyError, TypeError, BadNote):
-            raise NoWitness(
-                f"{path / SETTINGS} does not name a witness and its logs: see"
-                " `concordat witness init`"
-            ) from None
-        (jwk,) = FileKeyStore(path / "keys", passphrase).load(OWNER)
-        witness = cls(path, SigningKey.from_jwk(jwk), name=name, logs=logs)
-        if witness.public.to_vkey() != vkey:
+        settings = WitnessFolder(path).settings()
+        (jwk,) = FileKeyStore(WitnessFolder(path).keys, passphrase).load(OWNER)
+        witness = cls(path, SigningKey.from_jwk(jwk), name=settings.name, logs=settings.logs)
+        if witness.public.to_vkey() != settings.vkey:
             raise NoWitness(f"the key in {path / 'keys'} is not the one that {SETTINGS} names")
         return witness
 
@@ -147,7 +117,7 @@ class Witness:
 
         """
         log = self._log(origin)
-        path = self._seen_path(log)
+        path = self._folder.seen_path(log)
         try:
             data = path.read_bytes()
             if not data:
@@ -174,7 +144,7 @@ class Witness:
 
         """
         note = checkpoint_in(files)
-        with self._locked():
+        with self._folder.locked():
             shown, last = self._trusted(note), self.last(Checkpoint.read(note.text).origin)
             tree = Tree(shown.size, files.tile)
             if last is not None:
@@ -187,7 +157,7 @@ class Witness:
     def cosign_request(self, request: WitnessRequest, *, at: datetime) -> Cosigned:
         """Cosign the checkpoint of a request; raises as :meth:`cosign_folder` does."""
         note = request.checkpoint
-        with self._locked():
+        with self._folder.locked():
             shown, last = self._trusted(note), self.last(Checkpoint.read(note.text).origin)
             if last is not None:
                 self._is_not_older(shown, last)
@@ -213,7 +183,7 @@ class Witness:
         size = max(theirs.size, Checkpoint.read(mine.text).size)
         found = contradiction(mine, other, Tree(size, files.tile))
         if found is not None:
-            self._keep_refused(found)
+            self._folder.keep_refused(found)
         return found
 
     # -- the rules --------------------------------------------------------------------
@@ -239,7 +209,7 @@ class Witness:
     def _refuse(self, found: Contradiction | None) -> None:
         if found is None:
             return
-        path = self._keep_refused(found)
+        path = self._folder.keep_refused(found)
         if found.prefix is None:
             raise NotShown(
                 f"the log does not show that it goes on from what it signed before: {path} has"
@@ -263,39 +233,8 @@ class Witness:
         # Of other signatures on it nothing is known here: they are not passed on.
         own = Note(note.text, tuple(one for _, one in note.verified([log])))
         cosigned = own.signed_by(signature)
-        self._keep(self._seen_path(log), cosigned.to_text())
+        self._folder.keep_seen(log, cosigned.to_text())
         return Cosigned(Checkpoint.read(note.text), cosigned, signature)
-
-    # -- its folder -------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.path / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def _seen_path(self, log: NoteKey) -> Path:
-        name = sha256(log.name.encode()).hexdigest()[:_NAME_CHARACTERS]
-        return self.path / "seen" / f"{name}.note"
-
-    def _keep_refused(self, found: Contradiction) -> Path:
-        """Write down what contradicts, once."""
-        folder, text = self.path / "refused", found.to_text()
-        for number in count(1):
-            path = folder / f"{number:03}.json"
-            if not path.exists():
-                self._keep(path, text)
-                return path
-            if path.read_text(encoding="utf-8") == text:
-                return path
-        raise AssertionError("numbers do not end")
-
-    @staticmethod
-    def _keep(path: Path, text: str) -> None:
-        """Write a file whole or not at all, and on disk before this returns."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with replacing(path) as file:
-            file.write(text.encode())
 
 
 def checkpoint_in(files: LogFiles) -> Note:

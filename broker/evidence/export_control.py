@@ -13,9 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from broker.evidence.deciding_again import Document
 from broker.evidence.export_files import CONTROL, FRESHNESS, SCHEME_KEY
 from broker.evidence.export_lines import BadLine, document_of
+from broker.evidence.rules_then import Document
 from broker.evidence.verified import Verified
 from broker.freshness import Chain, Statement
 from schemas.keys import BadSignature, VerifyingKey

@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-from deciding_world import HEALTH, NOON, PLACEMENT, PURPOSE, SCHEME, SCHOOL, a_flow
+from agreement_strategies import FLOWS, varied
+from deciding_world import HEALTH, NOON, SCHEME, SCHOOL, a_flow
 from deciding_world import an_agreement as a_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,57 +19,15 @@ from routing_world import NOON_MS, RoutingWorld, a_scheme_of, decisions
 
 from agreements.candidates import to_us
 from broker.control import Snapshot
-from broker.evidence.deciding_again import DecidingAgain, Document, Unchecked
+from broker.evidence.deciding_again import DecidingAgain, Unchecked
+from broker.evidence.rules_then import Document
 from broker.holding import HELD
 from broker.settling import Settler
 from connectors.streams import Batch, Outgoing, Record
 from schemas.catalogue import shipped
 
 DAY = timedelta(days=1)
-ACCESS = "uk.nhs.cpis.access.v1"
-PATHS = ("childId", "nhsNumber", "upn", "sex", "legalStatus", "decom", "urn", "homePostcode")
-VARIED: dict[str, tuple[Any, ...]] = {
-    "legalStatus": ("C2", "V2"),
-    "rec": (None, "E11"),
-    "upn": ("G330200112001", "no number", None),
-    "homePostcode": ("S60 1AE", "nowhere", None),
-}
-CONDITIONS = st.sampled_from(
-    [
-        {"item": "legalStatus", "equals": "C2"},
-        {"item": "rec", "not_in": ["E11"], "otherwise": "review"},
-        {"item": "upn", "present": True, "otherwise": "review"},
-        {"item": "decom", "after": "2027-01-01"},
-        {"item": "noSuchItem", "present": True},
-    ]
-)
-ITEMS = st.lists(
-    st.fixed_dictionaries(
-        {"path": st.sampled_from(PATHS), "justification": st.just("It is needed.")},
-        optional={
-            "required": st.just(True),
-            "transform": st.sampled_from(["drop", "mask", "pseudonym"]),
-        },
-    ),
-    min_size=1,
-    max_size=5,
-    unique_by=lambda item: item["path"],
-)
-FLOWS = st.builds(
-    lambda **how: a_flow(**{name: value for name, value in how.items() if value is not None}),
-    id=st.sampled_from(["placement", "to-school", "another"]),
-    to=st.sampled_from([[HEALTH], [SCHOOL], [HEALTH, SCHOOL]]),
-    events=st.sampled_from([[PLACEMENT], [PLACEMENT, ACCESS], [ACCESS]]),
-    purpose=st.sampled_from([PURPOSE, PURPOSE, "not-held"]),
-    when=st.lists(CONDITIONS, max_size=2),
-    max_age=st.sampled_from([None, "PT1H", "P36500D"]),
-    items=ITEMS,
-    delivery=st.sampled_from(["payload", "payload", "notify"]),
-    schemas=st.sampled_from([None, {"min": 2}]),
-)
-TEXTS = st.lists(FLOWS, min_size=1, max_size=3, unique_by=lambda flow: flow["id"]).map(
-    lambda flows: a_text(*flows)
-)
+TEXTS = FLOWS.map(lambda flows: a_text(*flows))
 
 
 def problems(world: RoutingWorld, records: list[dict[str, Any]]) -> list[str]:
@@ -92,11 +51,7 @@ def routed(text: Mapping[str, Any], *, at_ms: int = NOON_MS) -> tuple[RoutingWor
     """Route events of many values under an agreement; return the world and what was recorded."""
     world = RoutingWorld(documents=a_scheme_of(text))
     know(world)
-    events = [
-        {name: values[number // 2**place % len(values)] for place, (name, values) in
-         enumerate(VARIED.items())}
-        for number in range(12)
-    ]  # fmt: skip
+    events = [varied(number) for number in range(12)]
     return world, decisions(world.route(*world.records(events), at_ms=at_ms))
 
 

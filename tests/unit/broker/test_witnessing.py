@@ -23,11 +23,11 @@ from broker.evidence.reading import LogFiles
 from broker.evidence.verifying import verify_log
 from broker.evidence.writing import writing
 from broker.split_views import Contradiction, SplitView, contradiction
+from broker.witness_folder import NoWitness
 from broker.witnessing import (
     ClockBehind,
     Cosigned,
     NotShown,
-    NoWitness,
     OldCheckpoint,
     UnknownLog,
     Witness,
