@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from agreement_strategies import FLOWS, varied
+from agreement_strategies import CONDITIONS, FLOWS, varied
 from deciding_world import HEALTH, NOON, SCHEME, SCHOOL, a_flow
 from deciding_world import an_agreement as a_text
 from hypothesis import given, settings

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deciding_world import AGREEMENT, HEALTH, NOON, PLACEMENT, PURPOSE, SCHOOL, a_flow
+from agreement_strategies import FLOWS, varied
+from deciding_world import AGREEMENT, HEALTH, NOON, SCHOOL, a_flow
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from routing_world import a_scheme_of
 from simulating_world import Past, a_text
 
@@ -26,25 +26,11 @@ from broker.routing import DECISIONS
 from connectors.streams import Streams, open_streams
 
 NOW = int(time.time() * 1000)
-ACCESS = "uk.nhs.cpis.access.v1"
-PATHS = ("childId", "nhsNumber", "upn", "sex", "legalStatus", "decom", "urn", "homePostcode")
-VARIED: dict[str, tuple[Any, ...]] = {
-    "legalStatus": ("C2", "V2"),
-    "rec": (None, "E11"),
-    "upn": ("G330200112001", "no number", None),
-    "homePostcode": ("S60 1AE", "nowhere", None),
-    "addressConfidential": (True, False),
-}
 
 
 def hows() -> list[dict[str, Any]]:
     """Return events that differ in what drafts ask for, each value with each other once."""
-    return [
-        {name: values[(number // 2**place) % len(values)] for place, (name, values) in
-         enumerate(VARIED.items())}
-        | {"key": b"%016d" % (number % 5)}
-        for number in range(24)
-    ]  # fmt: skip
+    return [varied(number) | {"key": b"%016d" % (number % 5)} for number in range(24)]
 
 
 @pytest.fixture(scope="module")
@@ -83,45 +69,7 @@ def version_1() -> dict[str, Any]:
     return a_text(to_health, to_school)
 
 
-CONDITIONS = st.sampled_from(
-    [
-        {"item": "legalStatus", "equals": "C2"},
-        {"item": "legalStatus", "in": ["C2", "V2"]},
-        {"item": "rec", "not_in": ["E11"], "otherwise": "review"},
-        {"item": "upn", "present": True, "otherwise": "review"},
-        {"item": "addressConfidential", "equals": False},
-        {"item": "decom", "after": "2027-01-01"},
-        {"item": "noSuchItem", "present": True},
-    ]
-)
-ITEMS = st.lists(
-    st.fixed_dictionaries(
-        {"path": st.sampled_from(PATHS), "justification": st.just("It is needed.")},
-        optional={
-            "required": st.just(True),
-            "transform": st.sampled_from(["drop", "mask", "pseudonym"]),
-        },
-    ),
-    min_size=1,
-    max_size=5,
-    unique_by=lambda item: item["path"],
-)
-FLOWS = st.builds(
-    lambda **how: a_flow(**{name: value for name, value in how.items() if value is not None}),
-    id=st.sampled_from(["placement", "to-school", "another"]),
-    to=st.sampled_from([[HEALTH], [SCHOOL], [HEALTH, SCHOOL]]),
-    events=st.sampled_from([[PLACEMENT], [PLACEMENT, ACCESS], [ACCESS]]),
-    purpose=st.sampled_from([PURPOSE, PURPOSE, "not-held"]),
-    when=st.lists(CONDITIONS, max_size=2),
-    max_age=st.sampled_from([None, "PT1H", "P36500D"]),
-    items=ITEMS,
-    delivery=st.sampled_from(["payload", "payload", "notify"]),
-    schemas=st.sampled_from([None, {"min": 2}]),
-)
-DRAFTS = st.lists(FLOWS, min_size=1, max_size=3, unique_by=lambda flow: flow["id"])
-
-
-@given(flows=DRAFTS)
+@given(flows=FLOWS)
 @settings(
     max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
