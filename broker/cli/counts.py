@@ -54,7 +54,7 @@ def sign(
         print_json({"stated": stated})
         return
     for party, number in stated.items():
-        typer.echo(f"{party}: {number} statements")
+        typer.echo(f"{party}: {number} statement{'' if number == 1 else 's'}")
 
 
 def _counting(folder: Path) -> list[str]:
