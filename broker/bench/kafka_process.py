@@ -7,6 +7,7 @@ The jars are fetched once into the cache (``CONCORDAT_CACHE`` or the project's
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -31,9 +32,18 @@ class Unavailable(Exception):
     """This way of getting a Kafka is not to be had here; the text says why."""
 
 
+def version() -> str:
+    """Return which Kafka it is, as ``pom.xml`` says."""
+    found = re.search("<kafka.version>(.+)</kafka.version>", (FILES / "pom.xml").read_text())
+    if found is None:
+        raise Unavailable(f"{FILES / 'pom.xml'} does not name a kafka.version")
+    return found[1]
+
+
 def cache_folder() -> Path:
-    """Return where what was fetched is kept between test runs."""
-    return Path(os.environ.get("CONCORDAT_CACHE", PROJECT / ".cache")) / "test-kafka"
+    """Return where what was fetched of this version is kept between test runs."""
+    cache = Path(os.environ.get("CONCORDAT_CACHE", PROJECT / ".cache"))
+    return cache / "test-kafka" / version()
 
 
 def fetch_jars() -> Path:

@@ -25,11 +25,12 @@ from services.local_kafka import (
     fetch_jars,
     free_port,
     settings,
+    version,
     wait_for_kafka,
 )
 
 DOCKER_SOCKET = "/var/run/docker.sock"
-PUBLIC_IMAGE = "apache/kafka:4.3.0"
+PUBLIC_IMAGE = f"apache/kafka:{version()}"
 _START_SECONDS = 90.0
 
 

@@ -8,6 +8,7 @@ from broker.bench.kafka_process import (
     fetch_jars,
     free_port,
     settings,
+    version,
     wait_for_kafka,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "fetch_jars",
     "free_port",
     "settings",
+    "version",
     "wait_for_kafka",
 ]
