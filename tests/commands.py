@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -77,3 +78,20 @@ def answer_here(*arguments: object, **how: Any) -> Any:
     done = concordat_here(*arguments, "--json", **how)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def follow_tour(page: Path, folder: Path) -> str:
+    """Run what stands under ``<!-- tour -->`` on a page, in one shell; returns what it prints."""
+    text = page.read_text(encoding="utf-8")
+    script = "\n".join(re.findall(r"<!-- tour -->\n```sh\n(.*?)```", text, re.DOTALL))
+    path = f"{CONCORDAT.parent}{os.pathsep}{os.environ['PATH']}"
+    followed = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=clean_environment({"PATH": path}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert followed.returncode == 0, f"{followed.stdout}{followed.stderr}"
+    return followed.stdout

@@ -1,12 +1,10 @@
 """The tour of `docs/using/auditor.md`, from a question about a child to a breach file."""
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-from commands import CONCORDAT, clean_environment
+from commands import follow_tour
 
 PAGE = Path(__file__).parents[2] / "docs/using/auditor.md"
 
@@ -15,19 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs/using/auditor.md"
 def tour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Follow the tour as it stands; returns the folder that it was followed in and its output."""
     folder = tmp_path_factory.mktemp("audit")
-    page = PAGE.read_text(encoding="utf-8")
-    script = "\n".join(re.findall(r"<!-- tour -->\n```sh\n(.*?)```", page, re.DOTALL))
-    path = f"{CONCORDAT.parent}{os.pathsep}{os.environ['PATH']}"
-    followed = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=clean_environment({"PATH": path}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert followed.returncode == 0, f"{followed.stdout}{followed.stderr}"
-    return folder, followed.stdout
+    return folder, follow_tour(PAGE, folder)
 
 
 def test_the_child_is_found_under_every_recipient(tour: tuple[Path, str]) -> None:

@@ -1,15 +1,12 @@
 """The tour of `docs/using/ig-officer.md`, from a template to a revocation."""
 
 import json
-import os
-import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import CONCORDAT, clean_environment
+from commands import follow_tour
 
 PROJECT = Path(__file__).parents[2]
 ID = "https://sharing.example.gov.uk/agreements/discharge"
@@ -19,20 +16,8 @@ ID = "https://sharing.example.gov.uk/agreements/discharge"
 def tour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Follow the tour as it stands; returns the folder that it was followed in and its output."""
     folder = tmp_path_factory.mktemp("ig")
-    page = (PROJECT / "docs/using/ig-officer.md").read_text(encoding="utf-8")
-    script = "\n".join(re.findall(r"<!-- tour -->\n```sh\n(.*?)```", page, re.DOTALL))
     shutil.copytree(PROJECT / "docs/using/ig-tour", folder / "docs/using/ig-tour")
-    path = f"{CONCORDAT.parent}{os.pathsep}{os.environ['PATH']}"
-    followed = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=clean_environment({"PATH": path}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert followed.returncode == 0, f"{followed.stdout}{followed.stderr}"
-    return folder, followed.stdout
+    return folder, follow_tour(PROJECT / "docs/using/ig-officer.md", folder)
 
 
 @pytest.fixture(scope="module")
