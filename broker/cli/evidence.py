@@ -80,10 +80,8 @@ def _tell(folder: Path, result: "Verified", name: str) -> None:
     for problem in result.problems:
         typer.echo(f"{problem.code}: {problem.message}")
     verdict = "verifies" if result.is_verified else "does not verify"
-    typer.echo(
-        f"{folder} {verdict}: {result.records} records under {result.checkpoints} checkpoints"
-        f" of {name}"
-    )
+    signed = "1 checkpoint" if result.checkpoints == 1 else f"{result.checkpoints} checkpoints"
+    typer.echo(f"{folder} {verdict}: {result.records} records under {signed} of {name}")
     for rule, number in result.shredded.items():
         typer.echo(f"{number} records were shredded under {rule}")
     counts = result.counts
