@@ -103,6 +103,11 @@ def day(value: date) -> str:
     return f"{value.day} {value:%B} {value.year:04}"
 
 
+def days(first: date, last: date) -> str:
+    """Return from which day to which: ``1 April 2026 to 3 May 2026``, or the one day."""
+    return day(first) if day(first) == day(last) else f"{day(first)} to {day(last)}"
+
+
 def moment(value: datetime) -> str:
     """Return a time in UTC; midnight is the date alone, as it is written."""
     utc = value.astimezone(UTC)

@@ -22,7 +22,7 @@ from agreements.paper.tree import (
     visible,
 )
 from agreements.signatures import Signatory
-from agreements.words import day, duration, moment, title_of
+from agreements.words import day, days, duration, moment, title_of
 from broker.audit.evidence_pack import Pack
 from broker.audit.forms import on_paper
 from broker.audit.terms import party_line, role_of
@@ -73,7 +73,7 @@ def _assurances(pack: Pack) -> Iterator[Block]:
         tuple(
             (
                 said(title_of("assurances", one.kind)),
-                said(f"{day(one.valid_from)} to {day(one.valid_until)}"),
+                said(days(one.valid_from, one.valid_until)),
                 said(one.reference or ""),
                 said("in date")
                 if one.valid_from <= today <= one.valid_until
@@ -174,7 +174,7 @@ def _traffic(pack: Pack) -> Iterator[Block]:
                 said(
                     ""
                     if tally.first is None or tally.last is None
-                    else f"{day(tally.first)} to {day(tally.last)}"
+                    else days(tally.first, tally.last)
                 ),
             )
             for way, tally in pack.ordered()

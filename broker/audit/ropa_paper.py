@@ -20,7 +20,7 @@ from agreements.paper.tree import (
     together,
     visible,
 )
-from agreements.words import day, duration, title_of
+from agreements.words import day, days, duration, title_of
 from broker.audit.forms import on_paper
 from broker.audit.ropa import (
     Activity,
@@ -165,7 +165,7 @@ def _happened(one: Activity) -> str:
     if tally.first is None or tally.last is None:
         return "Nothing was shared in this period."
     unused = [item.path for item in one.flow.items if not tally.items[item.path]]
-    text = f"{tally.shared:,} disclosures, {day(tally.first)} to {day(tally.last)}."
+    text = f"{tally.shared:,} disclosures, {days(tally.first, tally.last)}."
     return f"{text} Never shared: {', '.join(unused)}." if unused else text
 
 

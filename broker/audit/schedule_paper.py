@@ -22,7 +22,7 @@ from agreements.paper.tree import (
     together,
     visible,
 )
-from agreements.words import day, duration, moment
+from agreements.words import day, days, duration, moment
 from broker.audit.disclosures import Disclosure
 from broker.audit.forms import on_paper
 from broker.audit.schedule import Schedule, Shared
@@ -135,10 +135,7 @@ def _recipients(schedule: Schedule) -> Iterator[Block]:
             (
                 party_line(schedule.terms, recipient),
                 said(len(found)),
-                said(
-                    f"{day(found[0].disclosure.decided_at)} to "
-                    f"{day(found[-1].disclosure.decided_at)}"
-                ),
+                said(days(found[0].disclosure.decided_at, found[-1].disclosure.decided_at)),
                 joined(map(said, dict.fromkeys(one.purpose for one in found)), "\n"),
             )
             for recipient, found in sorted(by_recipient.items())

@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -88,3 +88,10 @@ def test_parts_and_unknown_codes_are_said() -> None:
     assert words.title_of("article-6", "zz") == "zz"
     assert words.law("urn:law:other") == "urn:law:other"
     assert words.listed(["a"]) == "a"
+
+
+def test_the_first_day_and_the_last_are_told_once_where_they_are_one() -> None:
+    """Whatever the time of the day."""
+    morning, evening = datetime(2026, 4, 1, 8, tzinfo=UTC), datetime(2026, 4, 1, 20, tzinfo=UTC)
+    assert words.days(morning, evening) == "1 April 2026"
+    assert words.days(morning, evening + timedelta(days=1)) == "1 April 2026 to 2 April 2026"
