@@ -1,7 +1,7 @@
 """What of a log can be due at all, remembered from one look to the next.
 
 Of each bundle of 256 entries it is remembered under which agreements its records were
-made, and when the first of each. That depends on the records alone: what follows from it
+made, and when the first of all. That depends on the records alone: what follows from it
 is worked out anew at each look, with the periods, holds and clock of then. It is kept in
 memory, so nothing on disk can be stale or spoilt; a process that begins looks at all once.
 """
@@ -17,7 +17,6 @@ from broker.evidence.retention import Keeping
 from broker.record_parts import PartsReader, UnreadableDecision
 from broker.routing import DECISIONS
 
-_DAY: Final = timedelta(days=1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,7 +30,7 @@ class Told(NamedTuple):
     @property
     def decided_at(self) -> datetime:
         """When it was decided (UTC)."""
-        return _EPOCH + self.decided_ms * _MILLISECOND
+        return _at(self.decided_ms)
 
 
 class Bundle(NamedTuple):
@@ -42,18 +41,14 @@ class Bundle(NamedTuple):
     records: int
     last_shredded: int
     """The place of the last record that was shredded; -1 when none was."""
-    first: tuple[Told, ...]
-    """Of the records that were made under each set of agreements, the first."""
+    first_ms: int
+    """When the first was decided."""
+    agreements: tuple[frozenset[bytes], ...]
+    """Under which agreements together a record was made."""
 
     def can_have_due(self, keeping: Keeping, at: datetime) -> bool:
         """Whether there may be a record in it that is due at a time."""
-        for told in self.first:
-            due = keeping.due(told.agreements, told.decided_at)
-            # Of two decisions the later one may be due earlier, on the same day: a month
-            # after 30 January 10:00 and after 31 January 9:00 is 28 February, at those times.
-            if due is not None and due.at - _DAY <= at:
-                return True
-        return False
+        return keeping.can_be_due(self.agreements, _at(self.first_ms), at)
 
 
 class Outlook:
@@ -95,14 +90,17 @@ class Outlook:
         return Told(self._agreements.setdefault(agreements, agreements), parts.decided_ms)
 
     def _look(self, records: list[Kept], state: Hashable, width: int) -> Bundle:
-        first: dict[frozenset[bytes], Told] = {}
-        last_shredded = -1
-        for place, kept in enumerate(records):
-            if kept.is_shredded:
-                last_shredded = place
-            told = self.told(kept)
-            if told is not None:
-                known = first.setdefault(told.agreements, told)
-                if told.decided_ms < known.decided_ms:
-                    first[told.agreements] = told
-        return Bundle(state, width, len(records), last_shredded, tuple(first.values()))
+        all_told = [told for told in map(self.told, records) if told is not None]
+        shredded = (place for place, kept in enumerate(records) if kept.is_shredded)
+        return Bundle(
+            state,
+            width,
+            len(records),
+            max(shredded, default=-1),
+            min((told.decided_ms for told in all_told), default=0),
+            tuple({told.agreements for told in all_told}),
+        )
+
+
+def _at(ms: int) -> datetime:
+    return _EPOCH + ms * _MILLISECOND

@@ -7,10 +7,13 @@ time for is kept. Pure: the caller brings the agreements and the time.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from agreements.signed import Version
 from agreements.values import end_of
+
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Keeping:
 
     def __init__(self, agreements: Mapping[bytes, Period | None], scheme: str | None) -> None:
         self._agreements = agreements
+        self._known_lengths: dict[frozenset[bytes], tuple[str, ...]] = {}
         self._scheme = (
             None if scheme is None else Period(scheme, f"retention {scheme} of the scheme")
         )
@@ -64,6 +68,31 @@ class Keeping:
             if latest is None or (end, latest.rule) > (latest.at, period.rule):
                 latest = Due(end, period.rule)
         return latest
+
+    def can_be_due(
+        self, agreements: Iterable[frozenset[bytes]], decided_from: datetime, at: datetime
+    ) -> bool:
+        """Whether something can be due that was decided then or later, under one of these sets.
+
+        True may be said of what is due within a day.
+        """
+        for lengths in {self._lengths(one) for one in agreements} - {()}:
+            ends = [end_of(length, decided_from) for length in lengths]
+            # Of two decisions the later one may be due earlier, on the same day: a month
+            # after 30 January 10:00 and after 31 January 9:00 is 28 February, at those times.
+            if all(end is not None and end - _DAY <= at for end in ends):
+                return True
+        return False
+
+    def _lengths(self, agreements: frozenset[bytes]) -> tuple[str, ...]:
+        """Return the different periods of agreements; none when one of them has no end."""
+        known = self._known_lengths.get(agreements)
+        if known is None:
+            periods = [self._period(hash_) for hash_ in agreements or {b""}]
+            lengths = {one.length for one in periods if one is not None}
+            known = () if None in periods else tuple(sorted(lengths))
+            self._known_lengths[agreements] = known
+        return known
 
     def _period(self, hash_: bytes) -> Period | None:
         if not hash_:  # no agreement names a recipient
