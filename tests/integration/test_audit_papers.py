@@ -139,10 +139,10 @@ def test_a_pack_is_a_folder_whose_proofs_hold_against_its_checkpoint(
         (("audit", "breach", "--recipient", SCHOOL, "--agreement", "x"), 1, "there is https://"),
         (("audit", "log", "--party", "nobody"), 1, "is not a party"),
         (("audit", "ropa", "--party", "nobody"), 1, "is not a party"),
-        (("audit", "ropa", "--since", "yesterday"), 1, "neither a date nor a time"),
+        (("audit", "ropa", "--since", "yesterday"), 2, "neither a date nor a time"),
         (("audit", "ropa", "--format", "pdf"), 2, "needs a file"),
-        (("audit", "sar", "--identifier", "upn:G330200112001", "--received", "soon"), 2, "a date"),
-        (("audit", "sar", "--identifier", "upn:X1", "--received", "2026-11-02"), 1, "upn"),
+        (("audit", "sar", "--identifier", "upn:G330200112001", "--received", "soon"), 2, "a day"),
+        (("audit", "sar", "--identifier", "upn:X1", "--received", "2026-11-02"), 2, "upn"),
         (("audit", "breach", "--recipient", SCHOOL, "--aware", "2999-01-01"), 2, "to come"),
     ],
 )
