@@ -40,11 +40,11 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="TIME",
-        help="Decided from then on: 2026-11-01 (midnight, UTC) or a time of RFC 3339.",
+        help="From then on: 2026-11-01 (midnight, UTC) or a time of RFC 3339.",
     ),
 ]
 Until = Annotated[
-    str, typer.Option("--until", metavar="TIME", help="Decided before then; written alike.")
+    str, typer.Option("--until", metavar="TIME", help="Before then; written alike.")
 ]
 Identifiers = Annotated[
     list[str],

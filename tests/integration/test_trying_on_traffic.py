@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import answer, concordat
+from commands import answer, concordat, concordat_here
 from decision_records import decision_records
-from typer.testing import CliRunner
 
 from agreements.canonical import canonical_form
 from agreements.model import Agreement
 from agreements.reading import read_agreement
 from agreements.signatures import SignatureType, Subject, sign_statement
-from broker.cli.program import app
 from broker.control import Snapshot
 from broker.demo.agreements import texts
 from broker.demo.anytown import UNSIGNED, found_anytown, settle_anytown, signatory
@@ -347,10 +345,9 @@ def test_a_wrong_time_is_told_in_a_sentence(
     """Wrong use: exit status 2, nothing on standard output."""
     file = tmp_path / "draft.yaml"
     file.write_text(texts()[PLACEMENTS], encoding="utf-8")
-    command = ["agreement", "simulate", str(file), *options, "--dir", str(one_town.folder)]
-    done = CliRunner().invoke(app, command)
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert said in " ".join(done.stderr.replace("│", " ").split())
+    done = concordat_here("agreement", "simulate", file, *options, folder=one_town.folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 def test_a_draft_that_is_none_is_refused_and_one_with_faults_is_tried(
