@@ -121,11 +121,11 @@ async def measure(url: str, size: Size, told: Told, *, namespace: str = "") -> R
 
 
 async def prepare(streams: Streams, world: World) -> None:
-    """Create the topics."""
-    names = [DECISIONS, REVIEW, QUARANTINE, ACCEPTED, TOPIC, BARE, PASSED]
+    """Create the topics, those of a scheme with as many partitions as one has them."""
+    names = [REVIEW, QUARANTINE, ACCEPTED, TOPIC, BARE, PASSED]
     names += [DELIVERIES + party for party in world.recipients]
     await streams.create_topics(
-        {CONTROL: 1, **dict.fromkeys(names, PARTITIONS)}, kept=frozenset({CONTROL})
+        {CONTROL: 1, DECISIONS: 1, **dict.fromkeys(names, PARTITIONS)}, kept=frozenset({CONTROL})
     )
     # The worlds' documents are in memory: their places on the topic have to be taken, or
     # Kafka would begin again at the start where a router reads on after them.
