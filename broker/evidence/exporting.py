@@ -7,8 +7,8 @@ that. Nothing of an event or a delivery leaves but what `broker.evidence.export_
 
 import json
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -87,28 +87,33 @@ async def export(
         raise files.NothingToExport(
             "no checkpoint is signed yet: run `concordat evidence update` first"
         )
-    for _ in range(_TRIES):
-        partial = _begin(to)
-        copy_tree(source.log, latest, partial, public)
-        with DeliveriesIndex(partial / "deliveries.db") as index:
-            run = _Export(source, partial, latest[0].size, period, index)
-            await run.write(progress)
-        before, latest = latest, source.log.latest(public) or latest
-        if latest[0].size == before[0].size or not run.lost_records():
-            break
-    run.finish(public)
-    partial.rename(to)
+    with _whole_or_not(to) as partial:
+        for _ in range(_TRIES):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            copy_tree(source.log, latest, partial, public)
+            with DeliveriesIndex(partial / "deliveries.db") as index:
+                run = _Export(source, partial, latest[0].size, period, index)
+                await run.write(progress)
+            before, latest = latest, source.log.latest(public) or latest
+            if latest[0].size == before[0].size or not run.lost_records():
+                break
+        run.finish(public)
     return run.result
 
 
-def _begin(to: Path) -> Path:
-    """Return the folder that an export is written in before it is whole."""
+@contextmanager
+def _whole_or_not(to: Path) -> Iterator[Path]:
+    """Give the folder that an export is written in, which takes its place when it is whole."""
     if to.exists():
         raise files.NothingToExport(f"{to} is there already: name a folder that is not")
     partial = to.with_name(f"{to.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    return partial
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # it has records
+        raise
+    partial.rename(to)
 
 
 class _Export:

@@ -201,6 +201,7 @@ def test_what_is_away_is_said_by_each_command(town: Path, tmp_path: Path) -> Non
     said = refusal("evidence", "export", "--to", tmp_path / "out", folder=town)
     assert "the records of the entries 256 to 511 are neither in" in said
     assert "put the archive back" in said
+    assert not list(tmp_path.glob("out*")), "no half of an export is left"
     ask = ("receipt", event, "--recipient", SCHOOL, "--out", tmp_path / "r")
     assert "put the archives back and ask again" in refusal(*ask, folder=town)
     assert answer("evidence", "shred", "--dry-run", folder=town)["away"] == WIDTH
