@@ -7,8 +7,8 @@ that. Nothing of an event or a delivery leaves but what `broker.evidence.export_
 
 import json
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -16,25 +16,22 @@ from typing import Any, Final
 
 from agreements.candidates import to_us
 from broker.acts import Act, ActKind, is_act, read_entry
-from broker.control import TOPIC as CONTROL_TOPIC
 from broker.delivering import DELIVERIES as DELIVERIES_TOPIC
 from broker.evidence import export_files as files
 from broker.evidence.copying import copy_tree
 from broker.evidence.deliveries_index import DeliveriesIndex
 from broker.evidence.entries import BadEntry, Kept, record_from
 from broker.evidence.event_proofs import EventProofs
-from broker.evidence.export_lines import line_of, text_of
+from broker.evidence.export_lines import line_of
+from broker.evidence.export_streams import newest_statement, topics_cut, write_control
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles, framed
 from broker.evidence.shredding_acts import Shreddings
-from broker.freshness import TOPIC as FRESHNESS_TOPIC
-from broker.freshness import Chain, Statement
-from broker.opening import EVENTS as EVENTS_TOPIC
 from broker.periods import Period
 from broker.routing import DECISIONS
 from connectors.streams import Record, Streams
 from schemas.errors import RejectedInput
-from schemas.keys import BadSignature, SealingKey, VerifyingKey
+from schemas.keys import SealingKey, VerifyingKey
 from schemas.notes import NoteKey
 from schemas.tiles import WIDTH
 
@@ -140,8 +137,13 @@ class _Export:
         await self._proofs.learn_senders()
         end = await self._records(progress)
         await self._deliveries(end)
-        await self._documents()
-        await self._see_what_is_gone()
+        streams = self._source.streams
+        # The scheme's word first: it must not speak of more than is read after it.
+        statement = await newest_statement(streams, self._source.scheme_key)
+        self.result.documents = await write_control(streams, self._to / files.CONTROL)
+        if statement is not None:
+            (self._to / files.FRESHNESS).write_text(statement + "\n", encoding="ascii")
+        self._gone = await topics_cut(streams)
 
     def lost_records(self) -> bool:
         """Whether records were shredded meanwhile, by an act behind the last checkpoint."""
@@ -245,45 +247,6 @@ class _Export:
                 is_held = "held" not in line
                 self.result.deliveries += is_held and line["entry"] is not None
                 self.result.not_held["deliveries"] += not is_held
-
-    async def _see_what_is_gone(self) -> None:
-        """Find the topics whose oldest records the streams have let go."""
-        streams = self._source.streams
-        for topic in sorted(await streams.topics()):
-            if topic.startswith((DELIVERIES_TOPIC, EVENTS_TOPIC)):
-                for partition, end in (await streams.end(topic)).items():
-                    async with aclosing(_read(streams, topic, partition)) as records:
-                        oldest = await anext(records, None)
-                    if (end if oldest is None else oldest.offset) > 0:
-                        self._gone.add(topic)
-
-    async def _documents(self) -> None:
-        streams, chain = self._source.streams, Chain()
-        statements = [one async for one in self._statements()]
-        with (self._to / files.CONTROL).open("w", encoding="ascii") as lines:
-            async for record in streams.read(CONTROL_TOPIC):
-                chain.extend(record.key, record.value, record.offset)
-                key, value = text_of(record.key), text_of(record.value)
-                lines.write(line_of({"offset": record.offset, "key": key, "value": value}))
-                self.result.documents += 1
-        if statements:
-            # The newest, whether it holds or not: that is for `verify` to say.
-            _, jws = max(statements, key=lambda one: one[0].issued_at_ms)
-            (self._to / files.FRESHNESS).write_text(jws + "\n", encoding="ascii")
-
-    async def _statements(self) -> AsyncIterator[tuple[Statement, str]]:
-        if FRESHNESS_TOPIC not in await self._source.streams.topics():
-            return  # the scheme has never said anything of control as a whole
-        async for record in self._source.streams.read(FRESHNESS_TOPIC):
-            with suppress(BadSignature, UnicodeDecodeError):
-                jws = (record.value or b"").decode("ascii")
-                yield Statement.open(jws, self._source.scheme_key), jws
-
-
-async def _read(streams: Streams, topic: str, partition: int) -> AsyncGenerator[Record]:
-    """Read as `Streams.read` does, in a form that can be closed."""
-    async for record in streams.read(topic, partition=partition):
-        yield record
 
 
 def _entry_of(kept: Kept) -> dict[str, Any] | Act | None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from commands import concordat_here
-from town import COUNCIL, SCHOOL, Town, found_town, the_agreement
+from town import COUNCIL, SCHOOL, Town, found_town, the_agreement, version_two
 
 from broker.acts import is_act, record_act
+from broker.administration import put_agreement
 from broker.evidence.entries import Kept, record_from
 from broker.evidence.export_files import (
     CONTROL,
@@ -27,6 +28,7 @@ from broker.evidence.export_files import (
     Manifest,
     digest_of,
 )
+from broker.evidence.export_streams import write_control
 from broker.evidence.exporting import Source, export
 from broker.evidence.following import EvidenceWorker
 from broker.evidence.offline import own_key, verify
@@ -411,6 +413,28 @@ def test_what_is_decided_after_the_last_checkpoint_is_no_stray(town: Path, tmp_p
     asyncio.run(route_more())
     result = verify(exported(folder, tmp_path / "out"), key_of(folder))
     assert (result.problems, result.counts["deliveries"]) == ([], EVENTS_PUBLISHED)
+
+
+def test_control_that_grows_while_it_is_exported_is_no_problem(
+    town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheme's word that goes along speaks of no more than what goes along."""
+    folder = tmp_path / "town"
+    shutil.copytree(town, folder)
+
+    async def and_then_it_grows(streams: Streams, to: Path) -> int:
+        count = await write_control(streams, to)
+        scheme = scheme_in(folder)
+        await put_agreement(scheme, streams, version_two(), name="agreement")
+        await Town(scheme, streams).route()
+        return count
+
+    monkeypatch.setattr("broker.evidence.exporting.write_control", and_then_it_grows)
+    result = verify(exported(folder, tmp_path / "out"), key_of(folder))
+    assert result.problems == []
+    monkeypatch.undo()
+    later = verify(exported(folder, tmp_path / "later"), key_of(folder))
+    assert later.counts["control_signed"] > result.counts["control_signed"]
 
 
 def test_what_was_shredded_is_exported_as_that(town: Path, tmp_path: Path) -> None:
