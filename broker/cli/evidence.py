@@ -1,7 +1,6 @@
 """``concordat verify`` and ``concordat evidence``."""
 
 import asyncio
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,11 +162,9 @@ def update(folder: Dir = HERE, as_json: Json = False) -> None:
     """Take what was decided into the log and sign it; `concordat run` does it by itself."""
     from broker.evidence.following import EvidenceWorker
     from broker.evidence.writing import writing
-    from broker.logs import configure_logs
     from broker.scheme import SchemeFolder
 
     scheme = SchemeFolder(settings_of(folder))
-    configure_logs(scheme.settings.logs, stream=sys.stderr)
 
     async def work() -> int:
         async with scheme.streams() as streams:

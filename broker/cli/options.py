@@ -43,9 +43,7 @@ Since = Annotated[
         help="From then on: 2026-11-01 (midnight, UTC) or a time of RFC 3339.",
     ),
 ]
-Until = Annotated[
-    str, typer.Option("--until", metavar="TIME", help="Before then; written alike.")
-]
+Until = Annotated[str, typer.Option("--until", metavar="TIME", help="Before then; written alike.")]
 Identifiers = Annotated[
     list[str],
     typer.Option(
@@ -79,11 +77,18 @@ def wrong_use(option: str = "") -> Iterator[None]:
 
 
 def settings_of(folder: Path) -> Settings:
-    """Read the settings of the scheme in ``folder``, the environment above them."""
+    """Read the settings of the scheme in ``folder``, the environment above them.
+
+    From then on what is logged goes to standard error, beside the answer.
+    """
+    from broker.logs import configure_logs
+
     try:
-        return read_settings(folder, os.environ)
+        settings = read_settings(folder, os.environ)
     except NoScheme as error:
         raise WrongUse(str(error)) from None
+    configure_logs(settings.logs, stream=sys.stderr)
+    return settings
 
 
 def period_of(since: str, until: str) -> "Period":

@@ -1,7 +1,6 @@
 """``concordat evidence shred``, ``archive`` and ``legal-hold``: what becomes of old records."""
 
 import asyncio
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,14 +43,12 @@ def shred(
     """
     from broker.acts import check_words, officer
     from broker.evidence.retaining import Disposed, disposal_of, outliving, shred_due
-    from broker.logs import configure_logs
     from broker.scheme import SchemeFolder
 
     scheme, who, now = SchemeFolder(settings_of(folder)), by or officer(), datetime.now(UTC)
     check_words("who does it", who)
     if reference:
         check_words("the reference", reference)
-    configure_logs(scheme.settings.logs, stream=sys.stderr)
 
     async def work() -> Disposed:
         async with scheme.streams() as streams:

@@ -38,7 +38,7 @@ def run(
     Where the scheme's private key is, also say again and again that the rules are up to
     date; routers stop when nobody does. Where the store is, publish what waits in it.
     Where the log's keys are, write every decision into the log and sign it, and keep the
-    store up to date that auditors' questions are answered from.
+    query store up to date that auditors' questions are answered from.
     """
     parts = tuple(part.strip() for part in only.split(",") if part.strip()) or _PARTS
     if unknown := [part for part in parts if part not in _PARTS]:

@@ -1,5 +1,6 @@
 """The auditor's questions of a scheme, as commands, on what a demo leaves."""
 
+import asyncio
 import json
 import random
 import shutil
@@ -18,6 +19,7 @@ from broker.recording import read_decision
 from broker.routing import DECISIONS
 from broker.scheme import SchemeFolder
 from broker.settings import read_settings
+from connectors.streams import Outgoing
 from schemas.notes import BadNote, NoteKey
 
 CASE = ("--reason", "SAR-2026-014", "--by", "dpo")
@@ -111,6 +113,21 @@ def test_a_question_without_a_reason_or_with_a_wrong_number_is_refused(town: Pat
     )  # fmt: skip
     assert done.returncode == 1
     assert "943" not in done.stderr
+
+
+def test_what_is_logged_meanwhile_does_not_stand_in_the_answer(copy: Path) -> None:
+    """Something on the stream is no record of ours: that is told on standard error."""
+    scheme = SchemeFolder(read_settings(copy, {}))
+
+    async def write_rubbish() -> None:
+        async with scheme.streams() as streams:
+            await streams.append([Outgoing(DECISIONS, b"key", b"rubbish")])
+
+    asyncio.run(write_rubbish())
+    child = a_child(copy)[0]
+    done = concordat("audit", "subject", "--identifier", child, *CASE, "--json", folder=copy)
+    assert json.loads(done.stdout)["disclosures"]
+    assert "an entry is not ours" in done.stderr
 
 
 def test_identifiers_are_read_from_standard_input(town: Path) -> None:

@@ -294,7 +294,8 @@ def a_wide_draft(path: Path) -> Path:
 def show_in_words(told: Told) -> None:
     """Print what the simulation and the report on drift found as they print it."""
     words = io.StringIO()
-    found = json.loads(told.outputs["simulate"])
+    # What is logged stands behind the answer, on standard error.
+    found, _ = json.JSONDecoder().raw_decode(told.outputs["simulate"])
     assert found["permits"]["gained"] > 0
     show_simulation(Console(file=words, width=200), found)
     told.outputs["simulate in words"] = words.getvalue()
