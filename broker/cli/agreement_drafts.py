@@ -80,6 +80,8 @@ def list_drafts(
     for one in found:
         typer.echo(f"{one['agreement']} version {one['version']}, revision {one['revision']}")
         typer.echo(f"  saved by {one['changed_by']} at {one['changed_at']}")
+    if not found:
+        typer.echo("there are no drafts")
 
 
 @agreement_app.command("history")
