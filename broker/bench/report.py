@@ -9,7 +9,7 @@ from rich.table import Table
 def tables(result: Mapping[str, Any]) -> Iterator[Table]:
     """Return the tables of what was measured."""
     if result["streams"]:
-        yield _rates(result["streams"])
+        yield _rates(result["streams"], result["python"])
     rest = list(_rest(result))
     if rest:
         table = Table(title="Cost of a step", title_justify="left")
@@ -30,8 +30,13 @@ def tables(result: Mapping[str, Any]) -> Iterator[Table]:
         yield _profile(result["profile"])
 
 
-def _rates(streams: Mapping[str, Mapping[str, float]]) -> Table:
-    table = Table(title="Events a second, exactly once (medians)", title_justify="left")
+def _rates(streams: Mapping[str, Mapping[str, float]], python: Mapping[str, Any]) -> Table:
+    table = Table(
+        title="Events a second, exactly once (medians)",
+        title_justify="left",
+        caption=f"Python {python['version']}{', hot modules compiled' * python['compiled']}",
+        caption_justify="left",
+    )
     table.add_column("streams")
     for title in ("bare pass-through", "1 recipient", "3 recipients"):
         table.add_column(title, justify="right")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import platform
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from broker import routing
 from broker.bench import auditing, deciding, stages
 from broker.bench.following import measure_following
 from broker.bench.following_memory import following_peaks_mb
@@ -54,7 +56,7 @@ class Asked:
 
 def run(asked: Asked, told: Told) -> dict[str, Any]:
     """Measure and return the figures; parts that were not asked for are not in them."""
-    result: dict[str, Any] = {"streams": {}}
+    result: dict[str, Any] = {"python": interpreter(), "streams": {}}
     if "embedded" in asked.parts:
         with _scratch() as folder:
             size = _size(asked.seconds, _EMBEDDED_PER_SECOND)
@@ -90,6 +92,14 @@ def run(asked: Asked, told: Told) -> dict[str, Any]:
         if part in asked.parts:
             result[part] = asyncio.run(measure_part(asked, _under(told, part)))
     return result
+
+
+def interpreter() -> dict[str, str | bool]:
+    """Return what runs the code; ``compiled``: with the modules of ``make compiled``."""
+    return {
+        "version": platform.python_version(),
+        "compiled": not str(routing.__file__).endswith(".py"),
+    }
 
 
 async def _audit(asked: Asked, told: Told) -> dict[str, Any]:
