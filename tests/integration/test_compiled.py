@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from audit_records import Told, blind
 
 from broker.bench.stages import records_of
 from broker.bench.world import World, placements
@@ -18,6 +20,7 @@ from connectors.streams import Record
 from schemas.compiled import FOLDER, LIST, PROJECT, source_digest, use_compiled
 
 _PLAIN = Path(__file__).parents[1] / "routed_plainly.py"
+_ROWS = Path(__file__).parents[1] / "rows_plainly.py"
 
 
 def spoilt(record: Record, random: Random) -> Iterator[Record]:
@@ -58,10 +61,10 @@ def written(records: list[Record]) -> list[list[Any]]:
     ]
 
 
-def routed(file: Path, *, pure: bool) -> dict[str, Any]:
-    """Route what the file holds in a process of its own."""
+def told_by(program: Path, file: Path, *, pure: bool) -> dict[str, Any]:
+    """Return what a program tells of what the file holds, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, str(_PLAIN), str(file)],
+        [sys.executable, str(program), str(file)],
         capture_output=True,
         text=True,
         check=True,
@@ -97,13 +100,50 @@ def test_what_is_compiled_routes_as_the_source_does(tmp_path: Path) -> None:
     }
     file.write_text(json.dumps(given), encoding="utf-8")
 
-    as_source, as_compiled = routed(file, pure=True), routed(file, pure=False)
+    as_source, as_compiled = (told_by(_PLAIN, file, pure=pure) for pure in (True, False))
 
     assert not as_source.pop("is_compiled")
     assert as_compiled.pop("is_compiled")
     assert as_compiled == as_source
     assert as_source["tally"]["permit"] > len(whole)
     assert len([what for what in as_source["tally"] if what.startswith("quarantine")]) > 5
+
+
+def test_what_is_compiled_makes_the_query_stores_rows_as_the_source_does(tmp_path: Path) -> None:
+    """Of decision records of all kinds, and of whatever else may lie beside them."""
+    if not is_compiled():
+        pytest.skip("nothing is compiled from this source: make compiled")
+    random = Random(2)  # noqa: S311  the same every time
+    records = [
+        Told(
+            f"event-{number}",
+            [blind(f"{number} {one}") for one in range(random.choice([0, 1, 3, 70]))],
+            [f"party-{random.randrange(9)}" for _ in range(random.choice([0, 1, 2, 70]))],
+            random.choice(["permit", "deny", "review", "hold"]),
+            timedelta(milliseconds=random.randrange(10**9)),
+            random.choice([None, None, "5f"]),
+            withheld=tuple((f"path-{one}", "why") for one in range(random.choice([0, 1, 70]))),
+        ).to_bytes()
+        for number in range(200)
+    ]
+    spoilt_ones = []
+    for value in records[:40]:
+        spoilt_ones += [value[:size] for size in range(0, min(len(value), 700), 7)]
+        spoilt_ones += [value + b"\0", bytes(len(value)), b""]
+        for _ in range(60):
+            at = random.randrange(len(value))
+            other = bytes([random.choice([0, 1, 0x7F, 0x80, 0xFE, 0xFF])]) * random.randrange(1, 12)
+            spoilt_ones.append(value[:at] + other + value[at + len(other) :])
+    values = [*records, *spoilt_ones, *records[:10]]
+    file = tmp_path / "given.json"
+    file.write_text(json.dumps([value.hex() for value in values]), encoding="utf-8")
+
+    as_source, as_compiled = (told_by(_ROWS, file, pure=pure) for pure in (True, False))
+
+    assert not as_source.pop("is_compiled")
+    assert as_compiled.pop("is_compiled")
+    assert as_compiled == as_source
+    assert len(as_source["unreadable"]) > 1000
 
 
 def test_what_was_compiled_from_other_source_is_not_used(
