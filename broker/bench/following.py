@@ -17,8 +17,6 @@ from statistics import median
 from typing import Final, NamedTuple, Self
 from uuid import uuid4
 
-import sqlalchemy as sa
-
 from broker.audit.following import AuditWorker
 from broker.audit.keys import AuditKeys
 from broker.audit.store import AuditStore
@@ -32,7 +30,7 @@ from broker.evidence.writing import writing
 from broker.record_parts import PartsReader
 from broker.routing import DECISIONS
 from broker.storage import open_audit_store
-from broker.storage.audit_tables import AUDIT_METADATA
+from broker.storage.audit_filling import empty
 from connectors.streams import Batch, Outgoing, Streams, open_streams
 
 Told = Callable[[str], None]
@@ -215,6 +213,5 @@ def _places(url: str, namespace: str, scratch: Path) -> tuple[tuple[str, str], t
 
 
 def _empty(setting: str) -> None:
-    with closing(open_audit_store(setting)) as tables, tables.writing() as connection:
-        for table in AUDIT_METADATA.sorted_tables:
-            connection.execute(sa.delete(table))
+    with closing(open_audit_store(setting)) as tables:
+        empty(tables)

@@ -15,7 +15,7 @@ from broker.storage.audit import AuditTables
 from broker.storage.audit_packing import SAID, Row
 from broker.storage.audit_reading import Position
 from broker.storage.audit_rows import insert
-from broker.storage.audit_tables import PHRASE, SEGMENT_BITS
+from broker.storage.audit_tables import AUDIT_METADATA, PHRASE, SEGMENT_BITS
 from broker.storage.errors import UnusableStore
 
 EVERY: Final = 500
@@ -77,6 +77,13 @@ def fill(
                 connection.execute(sa.text(f"ALTER TABLE {table} ADD PRIMARY KEY ({columns})"))
         connection.execute(sa.text("ANALYZE"))
     tables.found(Position(0, entries, key_mark))
+
+
+def empty(tables: AuditTables) -> None:
+    """Take away everything, so that the store is as it was before the first entry."""
+    with tables.writing() as connection:
+        for table in AUDIT_METADATA.sorted_tables:
+            connection.execute(sa.delete(table))
 
 
 def put_between(tables: AuditTables, rows: Sequence[Row], entries: int) -> None:
