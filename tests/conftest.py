@@ -62,6 +62,14 @@ def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keystore, "_ITERATIONS", 1000)
 
 
+@pytest.fixture(scope="module")
+def quick_module_keys() -> Iterator[None]:
+    """Let key files open fast in all tests of a module, and in what they share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keystore, "_ITERATIONS", 1000)
+        yield
+
+
 @pytest.fixture
 def own_kafka() -> Iterator[LocalKafka]:
     """Return a broker for one test alone, which the test may stop, kill and start."""

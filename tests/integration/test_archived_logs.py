@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from commands import concordat_here
 from town import SCHOOL, found_town, the_agreement
 
-from broker import keystore
 from broker.acts import is_act
 from broker.evidence.entries import record_from
 from broker.evidence.following import EvidenceWorker
@@ -25,17 +23,11 @@ from broker.settings import read_settings
 from connectors.streams.embedded_log import OFFSET_BITS
 from schemas.tiles import WIDTH
 
+pytestmark = pytest.mark.usefixtures("quick_module_keys")
+
 _DAY_MS = 24 * 3600 * 1000
 WAVES = ((100, 300), (60, 300), (0, 60))
 """How many days ago something was decided, and how much."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_keys() -> Iterator[None]:
-    """Opening a key file is slow on purpose, and not what this is about."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keystore, "_ITERATIONS", 1000)
-        yield
 
 
 @pytest.fixture(scope="module")

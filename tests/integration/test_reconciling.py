@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import pytest
 from commands import concordat_here
 from town import COUNCIL, SCHOOL, Town, a_placement, found_town, the_agreement
 
-from broker import keystore
 from broker.edge import publisher_of
 from broker.evidence.following import EvidenceWorker
 from broker.evidence.writing import writing
@@ -22,6 +21,8 @@ from broker.settings import read_settings
 from connectors.streams import Outgoing
 from schemas.counting import COUNTS, Side
 from schemas.keys import SigningKey
+
+pytestmark = pytest.mark.usefixtures("quick_module_keys")
 
 Work = Callable[[Town], Awaitable[None]]
 
@@ -38,14 +39,6 @@ def work_on(folder: Path, *works: Work) -> None:
                 await EvidenceWorker(streams, writer).catch_up()
 
     asyncio.run(work())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_keys() -> Iterator[None]:
-    """Opening a key file is slow on purpose, and not what this is about."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keystore, "_ITERATIONS", 1000)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from town import COUNCIL, SCHOOL, Town, found_town, the_agreement
 
-from broker import keystore
 from broker.evidence.following import EvidenceWorker
 from broker.evidence.reading import LogFiles
 from broker.evidence.receipts import ReceiptRefused, check_receipt
@@ -24,6 +22,8 @@ from broker.settings import read_settings
 from schemas.checkpoints import Proof
 from schemas.keys import SigningKey
 from schemas.notes import Note, NoteKey, sign_note
+
+pytestmark = pytest.mark.usefixtures("quick_module_keys")
 
 _NUMBERS = itertools.count(step=100)
 
@@ -41,14 +41,6 @@ def decide(folder: Path, count: int = 3) -> None:
                 await EvidenceWorker(streams, writer).catch_up()
 
     asyncio.run(work())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_keys() -> Iterator[None]:
-    """Opening a key file is slow on purpose, and not what this is about."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keystore, "_ITERATIONS", 1000)
-        yield
 
 
 @pytest.fixture(scope="module")
