@@ -39,17 +39,19 @@ async def status_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any]:
     control = scheme.control()
     await control.load(streams)
     held = await what_waits(streams, control, scheme.copies, at_us=time.time_ns() // 1000)
-    events = [name for name in await streams.topics() if name.startswith(EVENTS)]
+    topics = await streams.topics()
+    events = [name for name in topics if name.startswith(EVENTS)]
+    end = (await streams.end(DECISIONS)).get(0, 0) if DECISIONS in topics else 0
     return {
         "rules": await rules_of(scheme, streams, control),
         "waiting": await streams.lag(scheme.settings.router.group, events),
         "held": sum(one["held"] for one in held),
-        "log": await log_of(scheme, streams),
-        "query_store": await query_store_of(scheme, streams),
+        "log": await log_of(scheme, streams, end),
+        "query_store": await query_store_of(scheme, streams, end),
     }
 
 
-async def log_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any] | None:
+async def log_of(scheme: SchemeFolder, streams: Streams, end: int) -> dict[str, Any] | None:
     """Return how many entries are signed, and how many records the log is behind."""
     if not scheme.has_log:
         return None
@@ -57,38 +59,33 @@ async def log_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any] | Non
     latest = files.latest(scheme.log_keys.public(scheme.log_origin))
     size = latest[0].size if latest else 0
     last = files.offset_of(size - 1) if size else -1
-    behind = None if last is None else await _records_from(streams, last + 1)
+    behind = None if last is None else await _records_between(streams, last + 1, end)
     return {"entries": size, "behind": behind}
 
 
-async def query_store_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any] | None:
+async def query_store_of(scheme: SchemeFolder, streams: Streams, end: int) -> dict[str, Any] | None:
     """Return how many entries the query store has, how many records it is behind, and any gap.
 
     Where it cannot be used, ``problem`` is the sentence that says why.
     """
-    end = await _end(streams)
     try:
         found = how_far(scheme, end)
     except ConcordatError as error:
         return {"problem": str(error)}
     if found is None:
         return None
-    return found | {"behind": await _records_from(streams, end - found["behind"])}
+    return found | {"behind": await _records_between(streams, end - found["behind"], end)}
 
 
-async def _records_from(streams: Streams, offset: int) -> int:
-    """Return how many decisions and acts there are from an offset on.
+async def _records_between(streams: Streams, offset: int, end: int) -> int:
+    """Return how many decisions and acts there are from an offset to the end of the stream.
 
     Kafka has offsets without a record: of many, these are counted too.
     """
-    ahead = await _end(streams) - offset
+    ahead = end - offset
     if not 0 < ahead <= _COUNTED:
         return max(ahead, 0)
     return sum([1 async for _ in streams.read(DECISIONS, start=offset)])
-
-
-async def _end(streams: Streams) -> int:
-    return (await streams.end(DECISIONS)).get(0, 0) if DECISIONS in await streams.topics() else 0
 
 
 async def rules_of(scheme: SchemeFolder, streams: Streams, control: ControlState) -> dict[str, Any]:

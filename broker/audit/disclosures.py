@@ -92,8 +92,8 @@ def disclosures_of(decision: Mapping[str, Any], index: int) -> tuple[Disclosure,
             hash=candidate["hash"].hex(),
             flow=candidate["flow"],
             purpose=candidate["purpose"],
-            provider=_basis(candidate["provider"]),
-            receiver=_basis(candidate["receiver"]),
+            provider=basis_of(candidate["provider"]),
+            receiver=basis_of(candidate["receiver"]),
             items=tuple(candidate["items"]),
             transforms=dict(candidate["transforms"]),
             withheld=dict(candidate["withheld"]),
@@ -105,5 +105,6 @@ def disclosures_of(decision: Mapping[str, Any], index: int) -> tuple[Disclosure,
     )
 
 
-def _basis(told: Mapping[str, Any]) -> Basis:
+def basis_of(told: Mapping[str, Any]) -> Basis:
+    """Return a side's basis as a record has it."""
     return Basis(told["regime"], tuple(told["conditions"]), tuple(told["gateways"]))

@@ -1,5 +1,7 @@
 """Take old decisions out of the query store, on record. They stay in the log."""
 
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,19 +43,14 @@ async def forget_before(  # noqa: PLR0913  who does what, where, when and why
         raise NotPast(f"expected a day that has come: {before:%Y-%m-%d} is after {at:%Y-%m-%d}")
     act = Act(ActKind.ADMINISTRATION, at, by, "the query store is made smaller", reason=reason)
     check_act(act)
-    store = scheme.open_audit_store()
-    dropped = store.droppable(before)
-    if dropped is not None:
-        about = (
-            f"entries {dropped.first_entry}-{dropped.end_entry - 1} of the log, decided before"
-            f" {before:%Y-%m-%d}, are taken out of the query store"
-        )
-        await record_act(
-            streams,
-            Act(act.kind, at, by, about, reason=reason, results=dropped.entries),
-        )
-        store.drop(dropped)
-    gone = 0 if dropped is None else dropped.entries
-    told = {"forgotten": gone, **gap_to_json(store.promise())}
-    store.close()
-    return told
+    with closing(scheme.open_audit_store()) as store:
+        dropped = store.droppable(before)
+        if dropped is not None:
+            about = (
+                f"entries {dropped.first_entry}-{dropped.end_entry - 1} of the log, decided before"
+                f" {before:%Y-%m-%d}, are taken out of the query store"
+            )
+            await record_act(streams, replace(act, about=about, results=dropped.entries))
+            store.drop(dropped)
+        gone = 0 if dropped is None else dropped.entries
+        return {"forgotten": gone, **gap_to_json(store.promise())}

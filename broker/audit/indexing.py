@@ -1,6 +1,7 @@
 """What the query store keeps of a decision record; every record of the log passes here."""
 
 import json
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -14,12 +15,10 @@ _MOST_KEPT: Final = 20_000
 class Indexer:
     """Makes rows of records. Of people nothing is kept in mind; names of parties are."""
 
-    __slots__ = ("_recipients", "_senders", "_tokens")
+    __slots__ = ("_tokens",)
 
     def __init__(self, tokens: KeyedHash) -> None:
         self._tokens = tokens
-        self._senders: dict[tuple[str, str], bytes] = {}
-        self._recipients: dict[str, bytes] = {}
 
     def token(self, blind: bytes) -> bytes:
         """Return what the store has in place of a blinded identifier."""
@@ -31,12 +30,12 @@ class Indexer:
         recipients = set()
         for part, seal in parts.candidates:
             said.append((part.body, seal))
-            recipients.add(self._recipient(part.recipient))
+            recipients.add(recipient_body(part.recipient))
         tokens = [self._tokens.of(subject)[:TOKEN_BYTES] for subject in parts.subjects]
         return Row(
             entry,
             parts.event_id,
-            self._sender(parts.publisher, parts.event_type),
+            _sender_body(parts.publisher, parts.event_type),
             parts.decided_ms,
             parts.occurred_ms,
             said=said,
@@ -46,24 +45,13 @@ class Indexer:
             settles=parts.settles,
         )
 
-    def _sender(self, publisher: str, event_type: str) -> bytes:
-        body = self._senders.get((publisher, event_type))
-        if body is None:
-            if len(self._senders) >= _MOST_KEPT:
-                self._senders.clear()
-            body = json.dumps([publisher, event_type]).encode()
-            self._senders[publisher, event_type] = body
-        return body
 
-    def _recipient(self, recipient: str) -> bytes:
-        body = self._recipients.get(recipient)
-        if body is None:
-            if len(self._recipients) >= _MOST_KEPT:
-                self._recipients.clear()
-            body = self._recipients[recipient] = recipient_body(recipient)
-        return body
+@lru_cache(_MOST_KEPT)
+def _sender_body(publisher: str, event_type: str) -> bytes:
+    return json.dumps([publisher, event_type]).encode()
 
 
+@lru_cache(_MOST_KEPT)
 def recipient_body(recipient: str) -> bytes:
     """Return the phrase that a recipient is."""
     return f"recipient {recipient}".encode()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, NamedTuple
 
-from broker.audit.disclosures import Basis, Disclosure
+from broker.audit.disclosures import Basis, Disclosure, basis_of
 from broker.audit.indexing import Indexer, event_token, recipient_body
 from broker.audit.keys import AuditKeys
 from broker.record_parts import Parts, read_candidate
@@ -104,7 +104,7 @@ class _Known:
 
 def _read_candidate(body: bytes) -> _Says:
     told = read_candidate(body)
-    return _Says(told, _basis(told["provider"]), _basis(told["receiver"]))
+    return _Says(told, basis_of(told["provider"]), basis_of(told["receiver"]))
 
 
 def _read_sender(body: bytes) -> _Sender:
@@ -326,10 +326,6 @@ def _of_stored(
             subjects=stored.tokens,
             settles=stored.settles,
         )
-
-
-def _basis(told: dict[str, Any]) -> Basis:
-    return Basis(told["regime"], tuple(told["conditions"]), tuple(told["gateways"]))
 
 
 def _to_ms(moment: datetime) -> int:

@@ -6,16 +6,16 @@ verifies. The salt is derived from the record under a key of the log, so that a 
 was lost is made again from the stream, byte for byte.
 """
 
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 from typing import ClassVar, Final, Self
 
 import cbor2
 
+from broker.keyed_hash import KeyedHash
 from connectors.streams import Record
+from schemas.cbor import ARRAY, BYTES, UNSIGNED, head
 from schemas.errors import EvidenceError
 
 SALT_BYTES: Final = 16
@@ -25,10 +25,8 @@ _WHOLE: Final = b"\x00"
 _SHREDDED: Final = b"\x01"
 _LEFT_OUT: Final = b"\x02"
 _PREFIX: Final = b"concordat-evidence-v1\x00"
-_EIGHT_BYTES: Final = 1 << 32
-"""The first number that takes eight bytes in CBOR; as milliseconds, a day of February 1970."""
-_FOUR_WITH_TIME: Final = b"\x84\x1b"
-_NO_HEADERS: Final = b"\x80"
+_FOUR: Final = head(ARRAY, 4)
+_NO_HEADERS: Final = head(ARRAY, 0)
 
 
 class BadEntry(EvidenceError):
@@ -40,26 +38,20 @@ class BadEntry(EvidenceError):
 def content_of(record: Record) -> bytes:
     """Return what is committed to: CBOR of time (ms), key, headers and value of a record."""
     _, _, _, timestamp_ms, key, value, headers = record
-    if headers or key is None or value is None or timestamp_ms < _EIGHT_BYTES:
+    if headers or key is None or value is None or timestamp_ms < 0:
         return cbor2.dumps([timestamp_ms, key, [list(one) for one in headers], value])
     # Nearly all are of one form, which is joined from its parts in a sixth of the time.
     return b"".join(
         (
-            _FOUR_WITH_TIME,
-            timestamp_ms.to_bytes(8, "big"),
-            _bytes_head(len(key)),
+            _FOUR,
+            head(UNSIGNED, timestamp_ms),
+            head(BYTES, len(key)),
             key,
             _NO_HEADERS,
-            _bytes_head(len(value)),
+            head(BYTES, len(value)),
             value,
         )
     )
-
-
-@lru_cache(maxsize=4096)
-def _bytes_head(length: int) -> bytes:
-    """Return what stands before so many bytes in CBOR (RFC 8949 §3)."""
-    return cbor2.dumps(bytes(length))[:-length] if length else cbor2.dumps(b"")
 
 
 def record_from(content: bytes, *, topic: str, partition: int, offset: int) -> Record:
@@ -85,14 +77,8 @@ def kept_whole(offset: int, salt: bytes, content: bytes) -> tuple[bytes, bytes]:
 
 def salting(key: bytes) -> Callable[[bytes], bytes]:
     """Return what gives the salt of a content under a key of the log: HMAC-SHA-256, cut off."""
-    begun = hmac.new(key, digestmod="sha256")  # what depends on the key alone is done once
-
-    def salt_of(content: bytes) -> bytes:
-        made = begun.copy()
-        made.update(content)
-        return made.digest()[:SALT_BYTES]
-
-    return salt_of
+    keyed = KeyedHash(key)
+    return lambda content: keyed.of(content)[:SALT_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
