@@ -125,3 +125,11 @@ async def found_town(folder: Path, *, streams: str = "sqlite:streams.db") -> Asy
         await add_party(scheme, opened, PartyDraft(COUNCIL, "Council"))
         await add_party(scheme, opened, PartyDraft(SCHOOL, "School", purposes=(PURPOSE,)))
         yield Town(scheme, opened)
+
+
+async def share_placements(folder: Path, number: int) -> None:
+    """Make a scheme in a folder in which so many placements were shared with the school."""
+    async with found_town(folder) as town:
+        await town.agree(the_agreement())
+        await town.publish(number)
+        await town.route()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from commands import answer_here, concordat_here
 from pypdf import PdfReader
-from town import SCHOOL, found_town, the_agreement
+from town import SCHOOL, share_placements
 
 from broker import keystore
 from broker.acts import ActKind
@@ -34,17 +34,10 @@ PAPERS: dict[str, Sequence[str]] = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a scheme in which three placements were shared with the school."""
-
-    async def make(folder: Path) -> None:
-        async with found_town(folder) as town:
-            await town.agree(the_agreement())
-            await town.publish(3)
-            await town.route()
-
     folder = tmp_path_factory.mktemp("forgetting") / "scheme"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keystore, "_ITERATIONS", 1000)
-        asyncio.run(make(folder))
+        asyncio.run(share_placements(folder, 3))
         concordat_here("evidence", "update", folder=folder)
         answer_here(*SAR, *WHY, folder=folder)
     return folder

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from commands import answer_here, concordat_here
 from pypdf import PdfReader
-from town import COUNCIL, SCHOOL, found_town, the_agreement
+from town import COUNCIL, SCHOOL, share_placements
 
 from broker import keystore
 from broker.acts import Act, ActKind, is_act, read_act
@@ -31,17 +31,10 @@ WHY = ("--reason", "SAR-2026-014", "--by", "dpo@anytown")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a scheme in which three placements were shared with the school."""
-
-    async def make(folder: Path) -> None:
-        async with found_town(folder) as town:
-            await town.agree(the_agreement())
-            await town.publish(3)
-            await town.route()
-
     folder = tmp_path_factory.mktemp("papers") / "scheme"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keystore, "_ITERATIONS", 1000)
-        asyncio.run(make(folder))
+        asyncio.run(share_placements(folder, 3))
     return folder
 
 

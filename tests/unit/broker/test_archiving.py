@@ -52,12 +52,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def log(base: Path, tmp_path: Path) -> Path:
-    """The same, of this test's own."""
-    return Path(shutil.copytree(base, tmp_path / "log"))
-
-
 def archive(path: Path) -> list[str]:
     """Archive what there is; return the months."""
     done = archive_months(path, size_of(LogFiles(path)), before=NOW)

@@ -47,12 +47,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def log(base: Path, tmp_path: Path) -> Path:
-    """The same, of this test's own."""
-    return Path(shutil.copytree(base, tmp_path / "log"))
-
-
 def look(path: Path, outlook: Outlook, *, keeping: Keeping = KEEPING, size: int = 0) -> Plan:
     """Look at a log once more."""
     files = LogFiles(path)

@@ -1,7 +1,6 @@
 """Shredding: what is due goes, what is not stays, and the log says which, and verifies."""
 
 import random
-import shutil
 import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
@@ -69,12 +68,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("base") / "log"
     write(path, RECORDS)
     return path
-
-
-@pytest.fixture
-def log(base: Path, tmp_path: Path) -> Path:
-    """A log of all records, of this test's own."""
-    return Path(shutil.copytree(base, tmp_path / "log"))
 
 
 def test_what_is_due_is_shredded_and_the_rest_is_not(log: Path) -> None:
