@@ -1,7 +1,6 @@
 """What an export has of the streams as a whole: `control`, and what they hold no longer."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from broker.control import TOPIC as CONTROL
@@ -10,7 +9,7 @@ from broker.evidence.export_lines import line_of, text_of
 from broker.freshness import TOPIC as FRESHNESS
 from broker.freshness import Statement
 from broker.opening import EVENTS
-from connectors.streams import Record, Streams
+from connectors.streams import Streams
 from schemas.keys import BadSignature, VerifyingKey
 
 
@@ -42,18 +41,8 @@ async def newest_statement(streams: Streams, scheme: VerifyingKey) -> str | None
 
 async def topics_cut(streams: Streams) -> set[str]:
     """Return the topics whose oldest records the streams have let go."""
-    cut = set()
-    for topic in sorted(await streams.topics()):
-        if topic.startswith((DELIVERIES, EVENTS)):
-            for partition, end in (await streams.end(topic)).items():
-                async with aclosing(_read(streams, topic, partition)) as records:
-                    oldest = await anext(records, None)
-                if (end if oldest is None else oldest.offset) > 0:
-                    cut.add(topic)
-    return cut
-
-
-async def _read(streams: Streams, topic: str, partition: int) -> AsyncGenerator[Record]:
-    """Read as `Streams.read` does, in a form that can be closed."""
-    async for record in streams.read(topic, partition=partition):
-        yield record
+    return {
+        topic
+        for topic in await streams.topics()
+        if topic.startswith((DELIVERIES, EVENTS)) and any((await streams.begin(topic)).values())
+    }
