@@ -55,11 +55,12 @@ def publish(
 def _say_published(ids: tuple[str, ...], rejected: list[dict[str, Any]]) -> None:
     for problem in rejected:
         typer.echo(problem["message"], err=True)
-    for event_id in ids[:_SHOWN_IDS]:
-        typer.echo(event_id)
+    rows = list(ids[:_SHOWN_IDS])
     if len(ids) > _SHOWN_IDS:
-        typer.echo(f"… and {len(ids) - _SHOWN_IDS} more")
-    typer.echo(f"published {len(ids)}, rejected {len(rejected)}")
+        rows.append(f"… and {len(ids) - _SHOWN_IDS} more")
+    rows.append(f"published {len(ids)}, rejected {len(rejected)}")
+    # One write: who takes the first id and goes away must not make the rest look undone.
+    typer.echo("\n".join(rows))
 
 
 def receive(

@@ -241,6 +241,22 @@ def test_a_source_with_a_line_that_is_no_event_is_published_without_it(
     assert done.stderr == "events.jsonl, line 1: expected one JSON object in UTF-8\n"
 
 
+def test_who_reads_only_the_first_id_does_not_make_publishing_fail(small_scheme: Path) -> None:
+    """``publish … | head -n 1`` under ``pipefail``: all is said in one write."""
+    events = PROJECT / "docs" / "using" / "tour" / "events.jsonl"
+    with subprocess.Popen(
+        [CONCORDAT, "publish", events, "--as", "a-council", "--dir", small_scheme],
+        env=clean_environment(None),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as published:
+        assert published.stdout is not None
+        said = os.read(published.stdout.fileno(), 1 << 16)
+        published.stdout.close()
+        assert published.wait() == 0
+    assert said.endswith(b"published 3, rejected 0\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
