@@ -29,6 +29,7 @@ from broker.holding import HELD
 from broker.issuing import prepare_topic
 from broker.keyring import Keyring
 from broker.register import PARTIES, AlreadyThere, open_register
+from broker.retraction import RETRACTIONS
 from broker.routing import DECISIONS, DELIVERIES, EVENTS, QUARANTINE, REVIEW
 from broker.saying import Saying
 from broker.schemas_on_control import missing_schemas
@@ -41,7 +42,7 @@ from schemas.control import BROKER, Kind, Party, document_key, sign_document
 from schemas.counting import COUNTS
 from schemas.keys import SigningKey
 
-KEPT: Final = frozenset({CONTROL, DECISIONS, ACCEPTED, CHECKPOINTS, HELD, COUNTS})
+KEPT: Final = frozenset({CONTROL, DECISIONS, ACCEPTED, CHECKPOINTS, HELD, RETRACTIONS, COUNTS})
 """Topics of which every record is kept for ever: evidence, what it rests on, and what waits
 for longer than a cluster may keep records by default."""
 
@@ -98,7 +99,7 @@ async def prepare_streams(scheme: SchemeFolder, streams: Streams) -> None:
     partitions = scheme.settings.partitions
     topics = (REVIEW, HELD, QUARANTINE, CHECKPOINTS, ACCEPTED)
     # What is told in one order has one partition: the rules, and the evidence.
-    one = dict.fromkeys((CONTROL, DECISIONS, COUNTS), 1)
+    one = dict.fromkeys((CONTROL, DECISIONS, RETRACTIONS, COUNTS), 1)
     await streams.create_topics({**one, **dict.fromkeys(topics, partitions)}, kept=KEPT)
     await prepare_topic(streams)
     register = await open_register(scheme, streams, about=PARTIES)

@@ -38,6 +38,8 @@ _OUTCOME_NAMES: Final = {"permit": PERMIT, "deny": DENY, "review": REVIEW, "hold
 _EMPTY: Final = b"\x00"
 FIRST_DECISION: Final = b"\x00"
 """The null branch of ``settles``."""
+RETRACTED: Final = "retracted"
+"""The reason of a permit that is a notice: the event that its ``detail`` names was taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ def permitted_part(
 def permitted(part: bytes, *, withheld: tuple[tuple[str, str], ...], sealed: bytes) -> bytes:
     """Encode one permitted candidate; ``sealed`` is the SHA-256 of the delivery."""
     return part + (_map(withheld) if withheld else _EMPTY) + b"\x40" + sealed
+
+
+def notice_part(part: bytes, event_id: str) -> bytes:
+    """Return a permit's part as that of a notice that an event was taken back."""
+    return PERMIT + text(RETRACTED) + text(event_id) + part.removeprefix(PERMIT + _EMPTY + _EMPTY)
 
 
 @lru_cache(maxsize=4096)
@@ -180,7 +187,10 @@ def candidates_part(candidates: Sequence[bytes], settles: bytes = FIRST_DECISION
 
 
 def settles_part(suspension: str, *, decided_at_ms: int, partition: int, offset: int) -> bytes:
-    """Encode ``settles``: which suspension ended, and where on ``held`` the held copy lies."""
+    """Encode ``settles``: which suspension ended, and where on ``held`` the held copy lies.
+
+    Without a suspension: where on ``retractions`` that lies which the record tells of.
+    """
     return b"".join((b"\x02", text(suspension), long(decided_at_ms), long(partition), long(offset)))
 
 
@@ -248,7 +258,13 @@ def _legal(basis: LegalBasis) -> bytes:
     )
 
 
-NO_CLAUSE: Final = Clause(
-    "", "", 0, b"", "", "", LegalBasis("", (), ()), LegalBasis("", (), ())
-).to_avro()
+_NO_BASIS: Final = LegalBasis("", (), ())
+
+
+def names_only(recipient: str, agreement: str, version: int, flow: str) -> bytes:
+    """Return the clause of a flow that is in no agreement any more."""
+    return Clause(recipient, agreement, version, b"", flow, "", _NO_BASIS, _NO_BASIS).to_avro()
+
+
+NO_CLAUSE: Final = names_only("", "", 0, "")
 """Stands where no agreement names a recipient."""

@@ -15,7 +15,8 @@ What each event goes through, in this order:
 7. for each permit, a view, cut and sealed (what fails here is a refusal to that recipient
    alone); for each review, a copy for a person; for each hold, a copy that waits for the
    suspension to end (`settling`);
-8. one decision record that tells all of it;
+8. one decision record that tells all of it; if the event takes an earlier one back, a copy
+   of it for whoever tells those who had that (`retracting`);
 9. whether it has been accepted before: if so, nothing of all this goes out.
 
 A few dozen events take each step together (`broker.opening` says why, and has the
@@ -54,6 +55,7 @@ from broker.recording import (
     refused,
     sender_part,
 )
+from broker.retraction import RetractionCopies
 from connectors.streams import Batch, Outgoing, Record
 from schemas.catalogue import Catalogue
 from schemas.control import BROKER
@@ -114,6 +116,7 @@ class Router:
         self._deliveries = Deliveries(keys)
         self._own = Sealer(keys.signing[0], BROKER, keys.sealing[0].public)
         self.copies = Copies(keys, self._own)
+        self.retractions = RetractionCopies(keys, self._own)
         self._rules: Rules | None = None
 
     def route(
@@ -175,6 +178,10 @@ class Router:
                 short = short_id(event.opened.publisher, event.envelope.id.encode())
                 if self.accepted.claim(short):
                     routed.outgoing += event.outgoing
+                    retracts = event.envelope.retractsid
+                    if retracts is not None:
+                        decided, event_id = event.outgoing[-1], event.envelope.id
+                        routed.outgoing.append(self.retractions.of(decided, event_id, retracts))
                     routed.accepted.append(short)
                     for outcome in event.outcomes:
                         tally[outcome] += 1

@@ -15,6 +15,8 @@ This is the one place that builds things; nothing below it reads settings.
 """
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
@@ -33,7 +35,9 @@ from broker.issuing import FILE_NAME as FRESHNESS_FILE
 from broker.issuing import Issuer, pause_seconds
 from broker.keyring import Keyring
 from broker.keystore import FileKeyStore, KeyStore, KeysUnavailable
+from broker.notices import Telling
 from broker.opening import Opening
+from broker.retracting import Retractor
 from broker.routing import Router
 from broker.service import Progress, RouterService
 from broker.settings import Settings
@@ -230,11 +234,17 @@ class SchemeFolder:
         await issuer.keep_on(streams, stopping, every=pause)
 
     def service(
-        self, streams: Streams, *, progress: Progress | None = None, issues: bool = True
+        self,
+        streams: Streams,
+        *,
+        progress: Progress | None = None,
+        issues: bool = True,
+        telling: Telling | None = None,
     ) -> RouterService:
         """Return a router with the loop that owns its transactions.
 
-        It ``issues`` freshness statements where the scheme's private key is.
+        It ``issues`` freshness statements where the scheme's private key is, and tells
+        former recipients of retractions where it has something to tell them with.
         """
         settings = self.settings.router
         control = self.control()
@@ -249,7 +259,22 @@ class SchemeFolder:
             session_seconds=settings.session_seconds,
             partitions=self.settings.partitions,
             progress=progress,
+            telling=telling,
         )
+
+    @contextlib.contextmanager
+    def telling(self, streams: Streams) -> Iterator[Telling]:
+        """Give what former recipients are told with of retractions: the query store's answers."""
+        from broker.audit.former_recipients import FormerRecipients
+
+        evidence = FormerRecipients(streams, self.open_audit_store, lambda: self.signed_log)
+        with contextlib.closing(evidence):
+            yield Telling(self.retractor, evidence)
+
+    @cached_property
+    def retractor(self) -> Retractor:
+        """What makes the notices that an event was taken back."""
+        return Retractor(self.broker_keys, self.catalogue)
 
     @cached_property
     def copies(self) -> Copies:

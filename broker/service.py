@@ -26,13 +26,16 @@ from broker.control import ControlState, Snapshot
 from broker.freshness import Freshness, StaleRules, to_json
 from broker.holding import HELD
 from broker.issuing import Issuer, hearing, pause_seconds, prepare_topic
+from broker.keeping import kept
+from broker.notices import EVERY_SECONDS, Notices, Telling
+from broker.retraction import RETRACTIONS
 from broker.routing import DELIVERIES, EVENTS, Routed, Router
 from broker.schemas_on_control import missing_schemas
 from broker.settlement import Settlement
 from broker.settling import Settler
 from connectors.streams import Batch, Group, NotCommitted, Streams, StreamsUnavailable
 from schemas.control import BROKER
-from schemas.errors import ConfigurationError
+from schemas.errors import ConcordatError, ConfigurationError
 from schemas.times import EPOCH
 
 IDLE_SECONDS = 0.25
@@ -69,6 +72,7 @@ class RouterService:
         partitions: int = 4,
         progress: Progress | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        telling: Telling | None = None,
     ) -> None:
         self._streams = streams
         self._router = router
@@ -102,6 +106,20 @@ class RouterService:
             max_records=max_records,
             session_seconds=session_seconds,
         )
+        self._notices = (
+            None
+            if telling is None
+            else Notices(
+                streams,
+                router,
+                control,
+                telling,
+                is_fresh=self._is_fresh,
+                tally=self.tally,
+                now_ms=now_ms,
+                session_seconds=session_seconds,
+            )
+        )
 
     def stop(self) -> None:
         """End after the batches in hand are committed."""
@@ -119,6 +137,7 @@ class RouterService:
             following = await stack.enter_async_context(self._control.following(self._streams))
             await prepare_topic(self._streams)
             await self._streams.create_topics({HELD: self._partitions}, kept=frozenset({HELD}))
+            await self._streams.create_topics({RETRACTIONS: 1}, kept=frozenset({RETRACTIONS}))
             if self._issuer is not None and until_idle:
                 await self._issuer.issue(self._streams)
             elif self._issuer is not None:
@@ -131,9 +150,23 @@ class RouterService:
             if until_idle:
                 await self._work(until_idle=True)
                 await self._settlement.settle()
+                await self._tell_of_retractions()
             else:
+                if self._notices is not None:
+                    await stack.enter_async_context(
+                        kept("telling of retractions", self._notices.keep_on, every=EVERY_SECONDS)
+                    )
                 async with self._beside(self._settlement.keep_on(self._stopping)):
                     await self._work(until_idle=False)
+
+    async def _tell_of_retractions(self) -> None:
+        """Tell all there is to tell now; without the query store it stays for the next run."""
+        if self._notices is None:
+            return
+        try:
+            await self._notices.tell_all()
+        except ConcordatError as error:
+            log.error("retractions have to wait", code=error.code, why=str(error))  # noqa: TRY400  the sentence says it
 
     async def _work(self, *, until_idle: bool) -> None:
         while not self._stopping.is_set():

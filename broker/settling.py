@@ -21,11 +21,9 @@ from broker.accepted import AcceptedIds, record_of, short_id
 from broker.control import Snapshot
 from broker.holding import HELD, Held, waits_for
 from broker.opening import InHand, code_of
-from broker.recording import Clause, LegalBasis, settles_part
+from broker.recording import names_only, settles_part
 from broker.routing import Context, Replayed, Routed, Router
 from connectors.streams import Batch, Outgoing, Record
-
-_NO_BASIS: Final = LegalBasis("", (), ())
 
 
 class Settler:
@@ -107,7 +105,7 @@ class Settler:
                 partition=record.partition,
                 offset=record.offset,
             ),
-            nobody=_clause_of(held),
+            nobody=names_only(held.recipient, held.agreement, held.version, held.flow),
         )
         short = short_id(event.opened.publisher, held.identity)
         if not self.accepted.claim(short):
@@ -175,17 +173,3 @@ def _is_of(candidate: Candidate, held: Held) -> bool:
         held.agreement,
         held.flow,
     )
-
-
-def _clause_of(held: Held) -> bytes:
-    """Return what evidence says of a flow that is in no agreement any more."""
-    return Clause(
-        recipient=held.recipient,
-        agreement=held.agreement,
-        version=held.version,
-        hash=b"",
-        flow=held.flow,
-        purpose="",
-        provider=_NO_BASIS,
-        receiver=_NO_BASIS,
-    ).to_avro()

@@ -38,7 +38,8 @@ def run(
     Where the scheme's private key is, also say again and again that the rules are up to
     date; routers stop when nobody does. Where the store is, publish what waits in it.
     Where the log's keys are, write every decision into the log and sign it, and keep the
-    query store up to date that auditors' questions are answered from.
+    query store up to date that auditors' questions are answered from, and that tells
+    who has to hear of an event that was taken back.
     """
     parts = tuple(part.strip() for part in only.split(",") if part.strip()) or _PARTS
     if unknown := [part for part in parts if part not in _PARTS]:
@@ -63,7 +64,10 @@ def run(
                 else:
                     await stopping.wait()
                 return {}
-            service = scheme.service(streams, issues="freshness" in parts)
+            telling = None
+            if "audit" in parts and scheme.has_log:
+                telling = stack.enter_context(scheme.telling(streams))
+            service = scheme.service(streams, issues="freshness" in parts, telling=telling)
             _on_signals(loop, service.stop)
             await service.run(until_idle=until_idle)
             return dict(sorted(service.tally.items()))
