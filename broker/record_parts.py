@@ -17,6 +17,8 @@ from broker.recording import FINGERPRINT, SCHEMA_TEXT, read_decision
 from schemas.errors import EvidenceError
 from schemas.framing import frame
 
+NOTICES: Final = ""
+"""What ``settles`` is where a record tells of notices that an event was taken back."""
 _KEPT_PARTS: Final = 32
 
 
@@ -38,7 +40,10 @@ class Part:
 
 
 class Parts:
-    """A decision record. Times are milliseconds; each candidate has the digest of its seal."""
+    """A decision record. Times are milliseconds; each candidate has the digest of its seal.
+
+    ``settles`` is the id of the suspension that had held it, `NOTICES`, or None.
+    """
 
     __slots__ = (
         "candidates", "decided_ms", "event_id", "event_type", "occurred_ms", "offset",

@@ -8,13 +8,14 @@ from hashlib import sha256
 from broker.audit.disclosures import Disclosure, disclosures_of
 from broker.audit.keys import AuditKeys
 from broker.audit.store import AuditStore
-from broker.record_parts import PartsReader
+from broker.record_parts import NOTICES, PartsReader
 from broker.recording import (
     Clause,
     LegalBasis,
     batch_part,
     candidates_part,
     event_part,
+    notice_part,
     permitted,
     permitted_part,
     read_decision,
@@ -36,7 +37,10 @@ def blind(name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Told:
-    """A record: who shares what about whom with whom; the i-th is decided i seconds after noon."""
+    """A record: who shares what about whom with whom; the i-th is decided i seconds after noon.
+
+    With ``retracts`` it tells of notices that this event took another back.
+    """
 
     event: str
     subjects: Sequence[bytes]
@@ -44,6 +48,7 @@ class Told:
     outcome: str = "permit"
     after: timedelta = timedelta()
     suspension: str | None = None
+    retracts: str = ""
     publisher: str = "council"
     withheld: tuple[tuple[str, str], ...] = field(default=(("address", "no-consent"),))
 
@@ -52,8 +57,9 @@ class Told:
         at_ms = round((NOON + self.after).timestamp() * 1000)
         parts = [self._candidate(one) for one in self.recipients]
         settles = b"\0"
-        if self.suspension is not None:
-            settles = settles_part(self.suspension, decided_at_ms=at_ms, partition=0, offset=3)
+        suspension = NOTICES if self.retracts else self.suspension
+        if suspension is not None:
+            settles = settles_part(suspension, decided_at_ms=at_ms, partition=0, offset=3)
         return b"".join(
             (
                 sender_part("uk.gov.a.v1", b"\x01" * 8, self.publisher, "kid"),
@@ -84,10 +90,13 @@ class Told:
         ).to_avro()
         if self.outcome != "permit":
             return refused(self.outcome, "suspended", "", clause, self.withheld)
+        seal = sha256(f"{self.event} {recipient} {self.retracts}".encode()).digest()
+        if self.retracts:
+            part = permitted_part(clause, items=[], transforms={}, view=b"v", key="k")
+            return permitted(notice_part(part, self.retracts), withheld=(), sealed=seal)
         part = permitted_part(
             clause, items=["upn", "name"], transforms={"name": "mask"}, view=b"v", key="k"
         )
-        seal = sha256(f"{self.event} {recipient}".encode()).digest()
         return permitted(part, withheld=self.withheld, sealed=seal)
 
 

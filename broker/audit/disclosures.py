@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from agreements.words import moment
+from broker.record_parts import NOTICES
 from broker.recording import LegalBasis
 
 Basis = LegalBasis
@@ -23,7 +24,9 @@ class Disclosure:
     ``index`` is the entry of the log that has the record; ``recipient`` and the agreement
     are empty where no agreement named a recipient. ``withheld`` is path to reason code,
     ``transforms`` path to transform, ``subjects`` the blinded identifiers, the primary one
-    first, ``settles`` the id of the suspension that had held it, if one had.
+    first, ``settles`` the id of the suspension that had held it, if one had. Of a notice
+    (`is_notice`) ``detail`` is the id of the event that was taken back, by ``event_id``, and
+    ``event_type`` is of the former.
     """
 
     index: int
@@ -52,8 +55,13 @@ class Disclosure:
 
     @property
     def is_shared(self) -> bool:
-        """Whether data went to the recipient."""
-        return self.outcome == "permit"
+        """Whether data went to the recipient. A notice has none."""
+        return self.outcome == "permit" and not self.is_notice
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether the recipient was told that an event was taken back, or could not be told."""
+        return self.settles == NOTICES
 
 
 def gap_sentence(answers_from: datetime) -> str:

@@ -1,12 +1,13 @@
 """What the query store keeps of a decision record; every record of the log passes here."""
 
 import json
+from collections.abc import Collection
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 from broker.keyed_hash import KeyedHash
-from broker.record_parts import Parts
+from broker.record_parts import NOTICES, Parts
 from broker.storage.audit_packing import TOKEN_BYTES, Row
 
 _MOST_KEPT: Final = 20_000
@@ -41,9 +42,15 @@ class Indexer:
             said=said,
             recipients=recipients,
             tokens=tokens,
-            event_token=event_token(parts.event_id),
+            event_tokens=event_tokens(parts.event_id, _details(parts)),
             settles=parts.settles,
         )
+
+
+def _details(parts: Parts) -> set[str]:
+    if parts.settles != NOTICES:
+        return _NONE
+    return {str(part.says["detail"]) for part, _ in parts.candidates}
 
 
 @lru_cache(_MOST_KEPT)
@@ -57,6 +64,20 @@ def recipient_body(recipient: str) -> bytes:
     return f"recipient {recipient}".encode()
 
 
+def event_tokens(event_id: bytes, told_of: Collection[str]) -> list[bytes]:
+    """Return what a record is found by: its event, and what its notices say was taken back.
+
+    ``told_of`` are the details of notices, none of any other record.
+    """
+    found = [event_token(event_id)]
+    if told_of:
+        found += [event_token(one.encode()) for one in told_of]
+    return found
+
+
 def event_token(event_id: bytes) -> bytes:
     """Return what an event is found by; its id is no secret."""
     return sha256(b"event\0" + event_id).digest()[:TOKEN_BYTES]
+
+
+_NONE: Final[set[str]] = set()

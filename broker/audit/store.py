@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, NamedTuple
 
 from broker.audit.disclosures import Basis, Disclosure, basis_of
-from broker.audit.indexing import Indexer, event_token, recipient_body
+from broker.audit.indexing import Indexer, event_token, event_tokens, recipient_body
 from broker.audit.keys import AuditKeys
-from broker.record_parts import Parts, read_candidate
+from broker.record_parts import NOTICES, Parts, read_candidate
 from broker.storage import (
     AuditTables,
     Droppable,
@@ -164,8 +164,10 @@ class AuditStore:
         for some in portions(indexes, _FORGOTTEN_TOGETHER):
             with self._tables.reading() as reading:
                 found = reading.entries(some)
+                told_of = _told_of(reading, _Known(0), found)
             forgotten += self._tables.forget(
-                (one.entry, (*one.tokens, event_token(one.event_id))) for one in found
+                (one.entry, (*one.tokens, *event_tokens(one.event_id, told_of[one.entry])))
+                for one in found
             )
         return forgotten
 
@@ -237,11 +239,16 @@ class AuditStore:
         return self._indexer.token(blind)
 
     def by_event(self, event_id: str) -> list[Disclosure]:
-        """Return everything decided about an event. Raises `HasLess`."""
+        """Return everything decided about an event, and who was told that it was taken back.
+
+        Raises `HasLess`.
+        """
         named = event_id.encode()
         with self._reading() as (reading, known):
-            found = reading.of_event(named, event_token(named))
-            return list(_disclosures(reading, known, found))
+            found = reading.of_event(event_token(named))
+            told_of = _told_of(reading, known, found)
+            about = [o for o in found if o.event_id == named or event_id in told_of[o.entry]]
+            return list(_disclosures(reading, known, about))
 
     def by_recipient(
         self,
@@ -287,6 +294,15 @@ def _linked(reading: Reading, asked: set[bytes], *, follows_links: bool) -> list
                 " was given to several people: ask with --only-given"
             )
     return [found[entry] for entry in sorted(found)]
+
+
+def _told_of(reading: Reading, known: _Known, found: Iterable[Stored]) -> dict[int, set[str]]:
+    """Return by entry which events its notices say were taken back."""
+    notices = [one for one in found if one.settles == NOTICES]
+    told_of = {one.entry: set[str]() for one in found}
+    for one in _disclosures(reading, known, notices):
+        told_of[one.index].add(one.detail)
+    return told_of
 
 
 def _disclosures(reading: Reading, known: _Known, found: Sequence[Stored]) -> Iterator[Disclosure]:

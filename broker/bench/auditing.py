@@ -137,7 +137,7 @@ def _rows(
                 said=[(part, bytes(32))],
                 recipients=[recipient],
                 tokens=tokens,
-                event_token=event_token(event_id),
+                event_tokens=[event_token(event_id)],
                 settles=None,
             )
         )

@@ -14,11 +14,12 @@ class Row:
     """One record of the log. What is repeated in many of them is given as it is.
 
     ``said`` is each candidate with the digest of its seal, ``recipients`` whom they name;
-    ``tokens`` are the subject's, of `TOKEN_BYTES` each, ``event_token`` is the event id's.
+    ``tokens`` are the subject's, of `TOKEN_BYTES` each, ``event_tokens`` those of the events
+    that it is found by.
     """
 
     __slots__ = (
-        "decided_ms", "entry", "event_id", "event_token", "occurred_ms", "recipients", "said",
+        "decided_ms", "entry", "event_id", "event_tokens", "occurred_ms", "recipients", "said",
         "sender", "settles", "tokens",
     )  # fmt: skip
 
@@ -33,7 +34,7 @@ class Row:
         said: Sequence[tuple[bytes, bytes]],
         recipients: Collection[bytes],
         tokens: Sequence[bytes],
-        event_token: bytes,
+        event_tokens: Sequence[bytes],
         settles: str | None,
     ) -> None:
         self.entry = entry
@@ -44,7 +45,7 @@ class Row:
         self.said = said
         self.recipients = recipients
         self.tokens = tokens
-        self.event_token = event_token
+        self.event_tokens = event_tokens
         self.settles = settles
 
 
@@ -91,7 +92,7 @@ def packed(
             )
         )
         segment = entry >> segment_bits
-        lookups += [(segment, short(token), entry) for token in {row.event_token, *row.tokens}]
+        lookups += [(segment, short(token), entry) for token in {*row.event_tokens, *row.tokens}]
         received += [(numbers[name], entry) for name in row.recipients]
     lookups.sort(key=_TOKEN_OF)  # they are of one segment or two
     received.sort()

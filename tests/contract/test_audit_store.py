@@ -136,6 +136,35 @@ def test_an_event_is_found_by_its_id(store: AuditStore) -> None:
     assert store.by_event("e") == []
 
 
+def test_an_event_that_was_taken_back_is_found_with_who_was_told(store: AuditStore) -> None:
+    """Also by the id of the event that took it back; each record once, and nothing else."""
+    records = [
+        Told("e0", [AMY], ("school", "police")),
+        Told("e1", [AMY], ("school",)),
+        Told("e1", [AMY], ("police",), retracts="e0"),
+        Told("e2", [BEN], ("school",), retracts="e3"),
+    ]
+    put(store, records)
+    said = expected(records)
+    assert store.by_event("e0") == [one for one in said if one.index in {0, 2}]
+    assert store.by_event("e1") == [one for one in said if one.index in {1, 2}]
+    assert [one.index for one in store.by_event("e3")] == [3]
+    assert [one.index for one in store.by_subject([AMY])] == [0, 0, 1, 2]
+    (notice,) = (one for one in said if one.index == 2)
+    assert (notice.is_notice, notice.is_shared, notice.detail) == (True, False, "e0")
+
+
+def test_notices_are_forgotten_whole(store: AuditStore) -> None:
+    """By the event that was taken back there is nothing to be found any more, and nothing left."""
+    put(store, [Told("e0", [AMY]), Told("e1", [AMY], retracts="e0"), Told("e2", [AMY])])
+    assert store.forget([1]) == 1
+    assert [one.index for one in store.by_event("e0")] == [0]
+    assert store.by_event("e1") == []
+    with make_engine(store_url(_setting(store))).connect() as connection:
+        left = connection.scalars(sa.text("SELECT entry FROM audit_lookup ORDER BY entry")).all()
+    assert left == [0, 0, 2, 2]
+
+
 def test_what_was_added_before_is_not_added_again(store: AuditStore) -> None:
     """Of two workers one has its way; the other is told and has written nothing."""
     other = AuditStore(open_audit_store(_setting(store)), KEYS)

@@ -19,6 +19,7 @@ _RECORDS = st.builds(
     st.sampled_from(["permit", "deny", "review", "hold"]),
     st.integers(0, 10**9).map(lambda ms: timedelta(milliseconds=ms)),
     st.sampled_from([None, None, "5f"]),
+    st.sampled_from(["", "", "e0"]),
     st.sampled_from(["council", "trust"]),
     st.lists(st.tuples(_NAMES, _NAMES), max_size=3).map(tuple),
 )
