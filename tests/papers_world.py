@@ -14,6 +14,8 @@ from broker.audit.terms import Terms
 from broker.demo.agreements import texts
 from broker.demo.families import PARTIES, POLICE
 from broker.legal import to_evidence
+from broker.record_parts import NOTICES
+from broker.recording import RETRACTED
 from schemas.catalogue import shipped
 from schemas.control import Party
 
@@ -76,6 +78,12 @@ def a_disclosure(
         settles=None,
     )
     return replace(one, **changes)
+
+
+def notice(one: Disclosure, event_id: str = "later", **changes: Any) -> Disclosure:
+    """Return the notice to who had a disclosure that this event took it back."""
+    said = {"reason": RETRACTED, "detail": one.event_id, "settles": NOTICES} | changes
+    return replace(one, event_id=event_id, items=(), transforms={}, withheld={}, **said)
 
 
 def refused(one: Disclosure, outcome: str = "deny", reason: str = "suspended") -> Disclosure:

@@ -77,7 +77,7 @@ class Asking:
         }
 
     async def event(self, event_id: str) -> dict[str, Any]:
-        """Return what was decided about an event, with proofs."""
+        """Return what was decided about an event, and whom it was taken back from, with proofs."""
         asked_of = await self.catch_up()
         found = self.store.by_event(event_id)
         # What was asked for and is not there may be anything that somebody has typed.
@@ -93,15 +93,17 @@ class Asking:
         }
         shared: list[dict[str, Any]] = []
         refused: list[dict[str, Any]] = []
+        notices: list[dict[str, Any]] = []
         for one in found:
             told = to_json(one) | {"proof": proofs[one.index]}
             if given is not None:
                 told["linked"] = given.isdisjoint(one.subjects)
-            (shared if one.is_shared else refused).append(told)
+            (notices if one.is_notice else shared if one.is_shared else refused).append(told)
         return {
             "checkpoint": None if prover is None else prover.checkpoint.size,
             "disclosures": shared,
             "refused": refused,
+            "notices": notices,
         }
 
     def _prover(self) -> Prover | None:

@@ -33,7 +33,8 @@ class Shared:
 class Schedule:
     """What was shared about a person, and what was decided on and not shared.
 
-    ``found_by`` are the kinds of identifiers that were searched for, never the values.
+    ``notices`` are of what was taken back. ``found_by`` are the kinds of identifiers that were
+    searched for, never the values.
     """
 
     asked: Asked
@@ -41,6 +42,7 @@ class Schedule:
     today: date
     found_by: tuple[str, ...]
     shared: tuple[Shared, ...]
+    notices: tuple[Disclosure, ...]
     refused: tuple[Disclosure, ...]
     terms: Terms
 
@@ -85,6 +87,7 @@ class Schedule:
                 for caution, found in self.to_decide().items()
             ],
             "disclosures": [self._shared_json(one) for one in self.shared],
+            "notices": [_notice_json(one) for one in self.notices],
             "not_shared": [_refused_json(one) for one in self.refused],
         }
 
@@ -107,19 +110,21 @@ class Schedule:
         }
 
     def to_sheet(self) -> Sheet:
-        """Return a row for each disclosure, and for each that was refused."""
+        """Return a row for each disclosure, each notice, and each that was refused."""
         header = (
             "event_id", "time", "outcome", "reason", "from", "to", "agreement", "version", "flow",
             "purpose", "provider_basis", "recipient_basis", "items", "transforms", "withheld",
             "look_at", "log_entry",
         )  # fmt: skip
         rows = [(one.disclosure, one.purpose, one.cautions) for one in self.shared]
-        rows += [(one, self.terms.purpose(one), {}) for one in self.refused]
+        rest = (*self.notices, *self.refused)
+        rows += [(one, self.terms.purpose(one), {}) for one in rest]
         return Sheet(
             header,
             (
                 (
-                    one.event_id, one.decided_at.isoformat(), one.outcome, one.reason,
+                    one.event_id, one.decided_at.isoformat(), _outcome(one),
+                    self.terms.reason(one) if one.is_notice else one.reason,
                     one.publisher, one.recipient, one.agreement, one.version, one.flow, purpose,
                     basis_text(one.provider), basis_text(one.receiver), listed(one.items),
                     listed(f"{path}: {how}" for path, how in one.transforms.items()),
@@ -156,7 +161,8 @@ def schedule(  # noqa: PLR0913  each is what the schedule is made of
             for one in ordered
             if one.is_shared
         ),
-        refused=tuple(one for one in ordered if not one.is_shared),
+        notices=tuple(one for one in ordered if one.is_notice),
+        refused=tuple(one for one in ordered if not (one.is_shared or one.is_notice)),
         terms=terms,
     )
 
@@ -176,6 +182,19 @@ def _common_json(one: Disclosure) -> dict[str, Any]:
         "recipient": one.recipient,
         "log_entry": one.index,
     }
+
+
+def _notice_json(one: Disclosure) -> dict[str, Any]:
+    return {
+        **_refused_json(one),
+        "outcome": _outcome(one),
+        "retracts": one.detail if one.outcome == "permit" else None,
+    }
+
+
+def _outcome(one: Disclosure) -> str:
+    """Return the outcome; a notice is none of sharing."""
+    return "notice" if one.is_notice and one.outcome == "permit" else one.outcome
 
 
 def _refused_json(one: Disclosure) -> dict[str, Any]:

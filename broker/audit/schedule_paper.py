@@ -35,7 +35,7 @@ _Under = tuple[str, str, str]
 
 def write(schedule: Schedule) -> Paper:
     """Return the schedule as a paper. Raises `TooLongForPaper`."""
-    on_paper(len(schedule.shared) + len(schedule.refused))
+    on_paper(len(schedule.shared) + len(schedule.notices) + len(schedule.refused))
     flows = _flows(schedule)
     blocks = (
         *_beginning(schedule),
@@ -44,6 +44,7 @@ def write(schedule: Schedule) -> Paper:
         *_to_decide(schedule),
         *_disclosures(schedule, flows),
         *_bases(flows),
+        *_taken_back(schedule),
         *_not_shared(schedule),
         *_holders(schedule),
         *_rights(),
@@ -86,6 +87,7 @@ def _beginning(schedule: Schedule) -> Iterator[Block]:
             ("Made", said(moment(asked.at.replace(microsecond=0)))),
             ("Person found by", said(", ".join(schedule.found_by))),
             ("Disclosures", said(len(schedule.shared))),
+            ("Told that information was withdrawn", said(len(schedule.notices))),
             ("Decided on and not shared", said(len(schedule.refused))),
         )
     )
@@ -253,6 +255,40 @@ def _bases(flows: dict[_Under, Disclosure]) -> Iterator[Block]:
         ),
         (0.07, 0.27, 0.33, 0.33),
     )
+
+
+def _taken_back(schedule: Schedule) -> Iterator[Block]:
+    if not schedule.notices:
+        return
+    yield Heading(2, "What was withdrawn, and who was told")
+    yield Paragraph(
+        said(
+            "An organisation withdrew information that it had shared before, and those who had it "
+            "were told so. They received nothing new by that; what each has done since is for it "
+            "to say. Before one of them is named to the person, decide as above."
+        )
+    )
+    yield Table(
+        "Told that information was withdrawn",
+        ("Time", "By", "Told", "What about"),
+        tuple(
+            (
+                said(_time(one)),
+                party_line(schedule.terms, one.publisher),
+                party_line(schedule.terms, one.recipient),
+                said(_withdrawn(schedule, one)),
+            )
+            for one in schedule.notices
+        ),
+        (0.17, 0.25, 0.25, 0.33),
+    )
+
+
+def _withdrawn(schedule: Schedule, one: Disclosure) -> str:
+    under = f"{schedule.terms.title(one)}, flow {one.flow}"
+    if one.outcome == "permit":
+        return f"What it had of event {one.detail} under {under}, was withdrawn."
+    return f"Could not be told that what it had under {under}, was withdrawn: {one.reason}."
 
 
 def _not_shared(schedule: Schedule) -> Iterator[Block]:

@@ -67,10 +67,13 @@ Traffic = dict[Way, Tally]
 
 
 def counted(disclosures: Iterable[Disclosure]) -> Traffic:
-    """Return what went each way; what no agreement named a recipient for is left out."""
+    """Return what went each way; what no agreement named a recipient for is left out.
+
+    So are notices, of which nothing went and which are due under agreements that have ended.
+    """
     found: Traffic = {}
     for one in disclosures:
-        if one.recipient:
+        if one.recipient and not one.is_notice:
             way = Way(one.agreement, one.hash, one.flow, one.publisher, one.recipient)
             tally = found.get(way)
             if tally is None:

@@ -170,12 +170,23 @@ def _show(answered: _Answer, *, as_json: bool) -> None:
         why = ": ".join(filter(None, (told["reason"], told["detail"])))
         typer.echo(f"{_when(told)}  {told['recipient'] or 'nobody'}: {told['outcome']} ({why})")
         _say_why(told)
+    for told in answered["notices"]:
+        typer.echo(f"{_when(told)}  {told['recipient']} {_told(told)}")
+        _say_why(told)
     typer.echo(
-        f"{len(answered['disclosures'])} disclosures and {len(answered['refused'])} refusals in"
-        f" {answered['entries']} entries of the log; --json has the proofs."
+        f"{len(answered['disclosures'])} disclosures, {len(answered['refused'])} refusals and"
+        f" {len(answered['notices'])} notices in {answered['entries']} entries of the log;"
+        " --json has the proofs."
     )
     if answered["gap"] is not None:
         typer.echo(answered["gap"])
+
+
+def _told(notice: _Answer) -> str:
+    if notice["outcome"] == "permit":
+        return f"was told that event {notice['detail']} was taken back"
+    why = ": ".join(filter(None, (notice["reason"], notice["detail"])))
+    return f"could not be told that an event was taken back ({why})"
 
 
 def _when(told: _Answer) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from papers_world import ASKED, NOON, a_disclosure, agreements, refused, the_terms
+from papers_world import ASKED, NOON, a_disclosure, agreements, notice, refused, the_terms
 
 from agreements.canonical import digest, to_document
 from agreements.paper import to_html
@@ -65,6 +65,12 @@ def test_what_was_not_shared_is_no_breach_and_what_waits_is_told() -> None:
     """Held events can still be kept back."""
     made = _file(_one(1), refused(_one(2), "hold"), refused(_one(3)))
     assert (made.people, made.records, made.waiting) == (1, 1, 1)
+
+
+def test_that_an_event_was_taken_back_is_no_breach_of_it_nor_waits() -> None:
+    """A notice has no data; who had the event is counted by what it had."""
+    made = _file(_one(1), notice(_one(1)), notice(_one(2), outcome="deny"))
+    assert (made.people, made.records, made.waiting) == (1, 1, 0)
 
 
 def test_the_notice_is_due_72_hours_after_awareness_and_never_a_moment_later() -> None:

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from papers_world import ASKED, NOON, a_disclosure, refused, the_terms
+from papers_world import ASKED, NOON, a_disclosure, notice, refused, the_terms
 
 from agreements.paper import to_html
 from broker.acts import Act, ActKind
@@ -50,8 +50,9 @@ def test_what_came_is_collection_and_what_went_is_disclosure_with_who_and_whom()
 
 
 def test_what_is_not_the_partys_or_was_not_shared_is_no_operation() -> None:
-    """A refusal disclosed nothing, and others have a log of their own."""
-    assert _log([a_disclosure(), refused(TO_POLICE)]).to_json()["operations"] == []
+    """A refusal or a notice disclosed nothing, and others have a log of their own."""
+    others = [a_disclosure(), refused(TO_POLICE), notice(TO_POLICE)]
+    assert _log(others).to_json()["operations"] == []
     assert "no operation" in to_html(_log([]).to_paper())
 
 
@@ -123,8 +124,9 @@ def test_whoever_has_the_log_draws_the_same_sample_in_whatever_order_it_is_read(
 def test_the_sample_is_of_what_was_shared_with_or_by_the_partner() -> None:
     """A refusal cannot be found in the partner's system, and others' data is not asked for."""
     gathering = Gathering(POLICE, seed=b"root", size=5)
-    kept = list(gathering.passing([TO_POLICE, refused(FROM_POLICE), a_disclosure()]))
-    assert kept == [TO_POLICE, refused(FROM_POLICE)]
+    told = notice(TO_POLICE)
+    kept = list(gathering.passing([TO_POLICE, refused(FROM_POLICE), told, a_disclosure()]))
+    assert kept == [TO_POLICE, refused(FROM_POLICE), told]
     assert gathering.sample() == (TO_POLICE,)
     assert _gathered(MANY, size=0).sample() == ()
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from papers_world import ASKED, NOON, a_disclosure, agreements, refused, the_terms
+from papers_world import ASKED, NOON, a_disclosure, agreements, notice, refused, the_terms
 
 from agreements.canonical import digest, to_document
 from agreements.model import Agreement
@@ -65,6 +65,14 @@ def test_a_provider_names_its_recipients_and_keeps_by_its_own_rules() -> None:
     terms = Terms({(text.id, digest(text)): text}, the_terms().parties, shipped())
     made = _ropa(terms=terms, states=_in_force(text), parties=[SOCIAL_CARE])
     assert not any(one.retention for one in made.records[0].activities)
+
+
+def test_a_notice_is_no_traffic_and_brings_no_ended_activity_back() -> None:
+    """It is due under an agreement that has ended too, and shares nothing."""
+    told = notice(a_disclosure(), decided_at=NOON + timedelta(days=3))
+    one = _ropa(a_disclosure(), told).records[0].activities[0]
+    assert (one.tally.shared, one.tally.last) == (1, NOON)
+    assert _ropa(told, states={}).records == ()
 
 
 def test_real_traffic_stands_beside_what_was_agreed() -> None:

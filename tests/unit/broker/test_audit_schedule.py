@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from papers_world import ASKED, NOON, a_disclosure, agreements, refused, the_terms
+from papers_world import ASKED, NOON, a_disclosure, agreements, notice, refused, the_terms
 
 from agreements.paper import to_html
 from broker.audit import forms
@@ -160,6 +160,29 @@ def test_what_was_not_shared_is_told_apart_and_never_as_a_disclosure() -> None:
     page = to_html(made.to_paper())
     assert "suspended" in page
     assert "For the officer: nothing was disclosed." in page
+
+
+def test_a_notice_says_in_plain_words_that_what_a_body_had_was_withdrawn() -> None:
+    """UK GDPR Art 19: nothing was shared by it, and what was shared before is told as before."""
+    told = notice(a_disclosure(), decided_at=NOON + timedelta(days=1))
+    unreached = notice(
+        a_disclosure(), outcome="deny", reason="deciding-failed", detail="NoKey", sealed=b""
+    )
+    made = _schedule(a_disclosure(), told, unreached)
+    document = made.to_json()
+    assert len(document["disclosures"]) == 1
+    assert document["not_shared"] == []
+    retracts = [(one["outcome"], one["retracts"]) for one in document["notices"]]
+    assert retracts == [("deny", None), ("notice", a_disclosure().event_id)]
+    page = to_html(made.to_paper())
+    assert "<h2>What was withdrawn, and who was told</h2>" in page
+    assert f"What it had of event {a_disclosure().event_id} under" in page
+    assert "Could not be told that what it had under" in page
+    assert page.count("all as they are") == 1
+    assert "What was decided on and not shared" not in page
+    rows = list(csv.DictReader(io.StringIO(b"".join(rendered(made, "csv")).decode("utf-8-sig"))))
+    assert [row["outcome"] for row in rows] == ["permit", "deny", "notice"]
+    assert rows[2]["reason"] == f"retracted ({a_disclosure().event_id})"
 
 
 def test_a_condition_that_did_not_hold_is_told_in_words() -> None:

@@ -93,6 +93,20 @@ def test_a_settlement_is_no_second_event_and_its_delivery_is_one() -> None:
     assert [(one.place, one.logged) for one in reconcile(log, {})] == [(COUNCIL, 1), (SCHOOL, 1)]
 
 
+def test_a_notice_is_a_delivery_of_the_event_that_took_another_back() -> None:
+    """Its recipient has opened it; the publisher has signed one event and not two."""
+    log = the_log(
+        Told(an_id(1), ()),
+        Told(an_id(2), (), recipients=("police",)),
+        Told(an_id(2), (), retracts=an_id(1)),
+    )
+    found = differences(log, published([1, 2]))
+    assert (found[COUNCIL].agrees, found[COUNCIL].logged) == (True, 2)
+    assert (found[SCHOOL].logged, found[SCHOOL].twice) == (2, set())
+    (delivery,) = PartsReader().read(Told(an_id(2), (), retracts=an_id(1)).to_bytes()).candidates
+    assert opened_element(an_id(2), delivery[1]) in log.elements(SCHOOL, before_ms=1 << 62)
+
+
 def test_what_the_log_has_twice_is_named() -> None:
     """An event is decided once: two first decisions are one too many, and so two deliveries."""
     log = the_log(Told(an_id(1), ()), Told(an_id(1), ()), Told(an_id(2), ()))
