@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from agreements.gain_figures import Happened
 from broker.acts import is_act
 from broker.periods import Period
-from broker.record_parts import Part, PartsReader, UnreadableDecision
+from broker.record_parts import NOTICES, Part, PartsReader, UnreadableDecision
 from broker.recording import text
 from broker.routing import DECISIONS
 from connectors.streams import Record, Streams
@@ -55,14 +55,18 @@ class DecisionReader:
         self._reader = PartsReader()
         self._known: dict[bytes, Happened] = {}
 
-    def read(self, value: bytes) -> Decided:
-        """Return what a record on ``decisions`` says.
+    def read(self, value: bytes) -> Decided | None:
+        """Return what a record on ``decisions`` says; None when it tells of notices.
+
+        Those are due whatever an agreement says, and nothing is shared by them.
 
         Raises:
             UnreadableDecision: it is not a decision record.
 
         """
         parts = self._reader.read(value)
+        if parts.settles == NOTICES:
+            return None
         return Decided(
             parts.topic,
             parts.partition,
@@ -96,8 +100,8 @@ async def decided(
     """Yield the decision records of a period, one partition of ``decisions`` after another.
 
     With ``naming``, only those that have one of these texts in them: a topic, an agreement.
-    What is no decision record is told to ``on_unreadable`` and passed over; without it,
-    `UnreadableDecision` is raised.
+    Records of notices are passed over. What is no decision record is told to
+    ``on_unreadable`` and passed over; without it, `UnreadableDecision` is raised.
     """
     first_ms, end_ms = period.to_ms()
     needles = None if naming is None else [text(one) for one in naming]
@@ -121,7 +125,7 @@ async def decided(
                         raise
                     on_unreadable()
                     continue
-                if first_ms <= found.decided_at_ms < end_ms:
+                if found is not None and first_ms <= found.decided_at_ms < end_ms:
                     yield found
         passed += end
     if told is not None:

@@ -1,6 +1,7 @@
 """A draft on past events: what it gains and loses, decided as it would have been then."""
 
 import contextlib
+import io
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
 from deciding_world import (
     AGREEMENT,
@@ -32,11 +34,13 @@ from broker.drift import report_drift
 from broker.keyring import Keyring
 from broker.past import decided
 from broker.periods import Period
-from broker.recording import text
+from broker.record_parts import NOTICES
+from broker.recording import FINGERPRINT, RETRACTED, SCHEMA, text
 from broker.routing import DECISIONS, EVENTS, QUARANTINE
 from broker.subjects import Subjects
 from connectors.streams import Outgoing, open_streams
 from connectors.streams.partitioning import key_hash
+from schemas.framing import frame
 from schemas.keys import Suite
 
 NOW = int(time.time() * 1000)
@@ -220,6 +224,22 @@ async def test_rubbish_among_the_decisions_is_counted_and_passed_over(past: Past
     )  # fmt: skip
     assert (drift.decisions, drift.unreadable) == (2, 4)
     assert made["eventId"]
+
+
+async def test_notices_are_nothing_that_an_agreement_shared(past: Past) -> None:
+    """Those who had an event were told that it was taken back: no draft would do otherwise."""
+    (made,) = await past.happen({}, at_ms=NOW)
+    settles = {"suspension": NOTICES, "decidedAt": made["decidedAt"], "partition": 0, "offset": 0}
+    (had,) = made["candidates"]
+    told = had | {"reason": RETRACTED, "detail": "earlier", "items": [], "transforms": {}}
+    notices = io.BytesIO()
+    fastavro.schemaless_writer(notices, SCHEMA, made | {"candidates": [told], "settles": settles})
+    value = frame(FINGERPRINT, notices.getvalue())
+    await past.streams.append([Outgoing(DECISIONS, b"k", value)])
+    found = await past.simulate(a_draft())
+    flow = found.gains.flows[FLOW]
+    assert (found.gains.events, flow.permitted, flow.settled, found.unreadable) == (1, 1, 0, 0)
+    assert [one.settles async for one in decided(past.streams, Period())] == [False]
 
 
 async def test_a_topic_that_was_made_anew_has_other_events_in_its_places(
