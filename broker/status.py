@@ -7,7 +7,9 @@ from broker.audit.asking import how_far
 from broker.control import ControlState
 from broker.evidence.reading import LogFiles
 from broker.freshness import TOPIC, to_json
+from broker.notices import GROUP
 from broker.opening import EVENTS
+from broker.retraction import RETRACTIONS
 from broker.routing import DECISIONS
 from broker.scheme import SchemeFolder
 from broker.waiting import what_waits
@@ -33,7 +35,8 @@ _SENTENCES: Final = {
 async def status_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any]:
     """Return how the rules stand as a router that starts now would see them, and what waits.
 
-    ``log`` and ``query_store`` are how far each is and how many decisions and acts it is
+    ``retractions`` are events that were taken back and whose former recipients are not told
+    yet. ``log`` and ``query_store`` are how far each is and how many decisions and acts it is
     behind; None where there is none here.
     """
     control = scheme.control()
@@ -46,6 +49,7 @@ async def status_of(scheme: SchemeFolder, streams: Streams) -> dict[str, Any]:
         "rules": await rules_of(scheme, streams, control),
         "waiting": await streams.lag(scheme.settings.router.group, events),
         "held": sum(one["held"] for one in held),
+        "retractions": await streams.lag(GROUP, [n for n in topics if n == RETRACTIONS]),
         "log": await log_of(scheme, streams, end),
         "query_store": await query_store_of(scheme, streams, end),
     }

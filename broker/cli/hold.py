@@ -81,6 +81,7 @@ def status(folder: Dir = HERE, as_json: Json = False) -> None:
         typer.echo(found["rules"]["sentence"])
         typer.echo(f"{found['waiting']} events wait to be routed")
         typer.echo(f"{found['held']} are held by suspensions")
+        typer.echo(f"{found['retractions']} retractions have still to be told to who had the event")
         _say_behind("the log", found["log"])
         _say_behind("the query store", found["query_store"])
     raise typer.Exit(0 if found["rules"]["standing"] == "fresh" else 1)
