@@ -101,7 +101,9 @@ async def route(
         if on_routed is not None:
             on_routed(done)
 
-    await scheme.service(streams, progress=progress).run(until_idle=True)
+    with scheme.telling(streams) as telling:
+        service = scheme.service(streams, progress=progress, telling=telling)
+        await service.run(until_idle=True)
 
 
 async def receive(scheme: SchemeFolder, streams: Streams, outcome: Outcome) -> None:
