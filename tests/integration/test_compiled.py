@@ -122,6 +122,7 @@ def test_what_is_compiled_makes_the_query_stores_rows_as_the_source_does(tmp_pat
             random.choice(["permit", "deny", "review", "hold"]),
             timedelta(milliseconds=random.randrange(10**9)),
             random.choice([None, None, "5f"]),
+            retracts=random.choice(["", "", "event-1"]),
             withheld=tuple((f"path-{one}", "why") for one in range(random.choice([0, 1, 70]))),
         ).to_bytes()
         for number in range(200)
