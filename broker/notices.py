@@ -101,8 +101,8 @@ class Notices:
         while await self._streams.lag(GROUP, [RETRACTIONS]):
             async with self._group() as group:
                 batch = await group.next(_LOOK_SECONDS)
-                if batch is not None:
-                    await self._answer(group, batch)
+                while batch is not None and await self._answer(group, batch):
+                    batch = await group.next(_LOOK_SECONDS)
 
     @contextlib.asynccontextmanager
     async def _group(self) -> AsyncIterator[Group]:
