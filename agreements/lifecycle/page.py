@@ -42,6 +42,8 @@ acceptance in one of those counts.
 8. **Joining, leaving, assurances.** A party is in from the midnight (UTC) that `joined_on` begins \
 with, and out from that of `left_on`. A flow that `requires` an assurance stops when the \
 recipient's lapses; its last day is in it.
+9. **After the end** no data flows. What was delivered before is with its recipient, who is still \
+told when an event that it had is [taken back](../operating/retractions.md), without any item of it.
 """
 
 
