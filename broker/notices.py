@@ -19,7 +19,7 @@ import structlog
 from broker.acts import with_acts
 from broker.control import ControlState
 from broker.retracting import Had, Retractor, to_tell
-from broker.retraction import RETRACTIONS, Retraction
+from broker.retraction import GROUP, RETRACTIONS, Retraction
 from broker.routing import Routed, Router
 from broker.schemas_on_control import missing_schemas
 from connectors.streams import Batch, Group, NotCommitted, Streams
@@ -27,7 +27,6 @@ from schemas.control import BROKER
 from schemas.errors import RejectedInput
 from schemas.times import EPOCH
 
-GROUP: Final = "retractions"
 EVERY_SECONDS: Final = 1.0
 """How soon what could not be told is tried again."""
 

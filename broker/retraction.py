@@ -17,6 +17,8 @@ from schemas.errors import RejectedInput
 from schemas.sealing import Binding, Opener, Sealer, bound_headers
 
 RETRACTIONS: Final = "retractions"
+GROUP: Final = "retractions"
+"""Whose members tell of what lies there (`broker.notices`)."""
 
 _NAMES: Final = ("event", "retracts")
 

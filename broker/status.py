@@ -7,9 +7,8 @@ from broker.audit.asking import how_far
 from broker.control import ControlState
 from broker.evidence.reading import LogFiles
 from broker.freshness import TOPIC, to_json
-from broker.notices import GROUP
 from broker.opening import EVENTS
-from broker.retraction import RETRACTIONS
+from broker.retraction import GROUP, RETRACTIONS
 from broker.routing import DECISIONS
 from broker.scheme import SchemeFolder
 from broker.waiting import what_waits

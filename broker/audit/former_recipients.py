@@ -29,7 +29,8 @@ class FormerRecipients:
     async def had(self, publisher: str, event_ids: Sequence[str]) -> list[list[Had]]:
         """Return to whom each of a publisher's events went, of all that is decided by now.
 
-        An id is its publisher's: of another's event it says nothing.
+        An id is its publisher's: of another's event it says nothing. Who was told by a
+        notice counts as one that the event of the notice went to.
 
         Raises:
             DeliveryError: the store or the streams are away.
@@ -45,9 +46,10 @@ class FormerRecipients:
             [
                 Had(one.event_type, one.recipient, one.agreement, one.version, one.flow)
                 for one in disclosures
-                if one.publisher == publisher and one.outcome == "permit"
+                if (one.publisher, one.event_id) == (publisher, event_id)
+                and one.outcome == "permit"
             ]
-            for disclosures in found
+            for event_id, disclosures in zip(event_ids, found, strict=True)
         ]
 
     def close(self) -> None:

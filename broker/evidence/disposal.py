@@ -3,7 +3,8 @@
 The stream of decisions would otherwise keep a copy of every record for ever. It can only be
 removed from its beginning on, so what is older than the last shredded record is removed with
 it; what of that is still to be kept is in the log's files and archives then, and nowhere
-else. Before anything is removed those are held against the signed tree.
+else. Before anything is removed those are held against the signed tree. Copies of records
+that lie on ``retractions`` go with them.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ from broker.evidence.reading import LogFiles
 from broker.evidence.retention import Keeping
 from broker.evidence.showing import LogDamaged
 from broker.evidence.shredding import Plan, acts_of, plan
+from broker.retraction import GROUP as RETRACTIONS_GROUP
+from broker.retraction import RETRACTIONS
 from broker.routing import DECISIONS
 from connectors.streams import Streams
 from schemas.merkle import leaf_hash
@@ -109,8 +112,28 @@ class Disposal:
             f"stream {DECISIONS} removed before offset {before}: entries 0-{last} are in the log"
         )
         await self.streams.append([act_record(Act(ActKind.ADMINISTRATION, at, self.by, about))])
+        await self._take_copies_off(before - 1)
         await self.streams.remove_before(DECISIONS, 0, before)
         return before
+
+    async def _take_copies_off(self, last: int) -> None:
+        """Remove the copies of records up to an offset that retractions left, all being told of."""
+        topics = await self.streams.topics()
+        if RETRACTIONS not in topics or await self.streams.lag(RETRACTIONS_GROUP, [RETRACTIONS]):
+            return
+        until_ms = await self._appended_ms(last)
+        before = 0
+        async for copy in self.streams.read(RETRACTIONS):
+            if copy.timestamp_ms > until_ms:
+                break
+            before = copy.offset + 1
+        if before:
+            await self.streams.remove_before(RETRACTIONS, 0, before)
+
+    async def _appended_ms(self, offset: int) -> int:
+        async for record in self.streams.read(DECISIONS, start=offset):
+            return record.timestamp_ms
+        return 0
 
 
 def check_files(files: LogFiles, size: int, begins: int, before: int) -> None:

@@ -29,6 +29,7 @@ from broker.evidence.rebuilding import NotTheSame, rebuild
 from broker.evidence.retention import Keeping, Period
 from broker.evidence.showing import LogDamaged
 from broker.evidence.writing import writing
+from broker.retraction import GROUP, RETRACTIONS
 from broker.routing import DECISIONS
 from connectors.streams import Outgoing, Streams, open_streams
 
@@ -93,6 +94,39 @@ async def test_what_was_shredded_is_off_the_stream_too(town: Streams, tmp_path: 
     result = verified(log)
     assert (result.problems, result.shredded) == ([], {RULE: COUNT // 2})
     assert await dispose(town, log) == begins, "nothing more is due"
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_copies_that_retractions_left_go_with_what_was_shredded(
+    town: Streams,
+    tmp_path: Path,
+    waits: bool,  # noqa: FBT001  a case
+) -> None:
+    """Copies of what stays on the stream stay; as long as one waits to be told of, all do."""
+    log = tmp_path / "log"
+    await town.create_topics({RETRACTIONS: 1}, kept=frozenset({RETRACTIONS}))
+    await town.append([Outgoing(RETRACTIONS, b"key", b"of what is shredded")])
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    await town.append([Outgoing(DECISIONS, b"key", a_decision(FIRST_DAY, SHORT))])
+    await follow(town, log)
+    looked = disposal(town, log)
+    made = await looked.due(now)
+    await looked.order(made, at=now)
+    await follow(town, log)
+    await town.append([Outgoing(RETRACTIONS, b"key", b"of what is kept")])
+    if not waits:
+        await answer_all(town)
+    assert await looked.take_off_stream(made, at=now) > 0
+    left = [record.value async for record in town.read(RETRACTIONS)]
+    assert left == ([b"of what is shredded"] if waits else []) + [b"of what is kept"]
+
+
+async def answer_all(streams: Streams) -> None:
+    """Do as who tells of retractions does once there is nobody to tell."""
+    while await streams.lag(GROUP, [RETRACTIONS]):
+        async with streams.group(GROUP, [RETRACTIONS]) as group:
+            while (batch := await group.next(1.0)) is not None:
+                await group.commit(batch)
 
 
 async def test_a_log_is_made_again_from_a_copy_and_the_rest_of_the_stream(

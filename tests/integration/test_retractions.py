@@ -15,9 +15,8 @@ from town import COUNCIL, SCHOOL, Town, a_placement, found_town, the_agreement, 
 from agreements.signatures import SignatureType
 from broker.acts import is_act
 from broker.edge import publisher_of
-from broker.notices import GROUP
 from broker.recording import read_decision
-from broker.retraction import RETRACTIONS
+from broker.retraction import GROUP, RETRACTIONS
 from broker.routing import DECISIONS, QUARANTINE
 from connectors.prepared import PreparedEvent
 from connectors.streams import Outgoing
