@@ -9,7 +9,9 @@ time that it was decided:
 3. clause, legal bases and the recipient's key are those of the agreement and the party;
 4. the outcome is the engine's own, as far as it asks for no value; where values decide,
    it is one that this flow can give (`agreements.unseen`);
-5. an event is decided once, and what was held is settled once, in a way that is open to it.
+5. an event is decided once, and what was held is settled once, in a way that is open to it;
+6. who is told that an event was taken back is told once, and given nothing
+   (`broker.evidence.notices`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +24,7 @@ from agreements.opened import OpenedEvent
 from agreements.rules import Rules
 from agreements.unseen import Told, disagreement, first_failure, in_words
 from broker.evidence.clauses import Clauses, clause_in, named_in, names_of
+from broker.evidence.notices import against_the_rules, tells_of_notices
 from broker.evidence.rules_then import Document, RulesThen
 from broker.opening import EVENTS
 from broker.recording import Clause, LegalBasis
@@ -60,7 +63,7 @@ class DecidingAgain:
         self._clauses = Clauses()
         self._signed: dict[bytes, None] = {}
         self._decided: dict[tuple[str, int], int] = {}
-        self._settled: set[tuple[str, int, int]] = set()
+        self._settled: set[tuple[Any, ...]] = set()
 
     def check(self, waiting: Iterable[Unchecked]) -> Iterator[tuple[int, Found]]:
         """Give what is wrong with records that follow one another, by their index."""
@@ -83,13 +86,15 @@ class DecidingAgain:
         return frozenset(one.key for one in rules.rejected)
 
     def _once(self, decision: Mapping[str, Any]) -> Iterator[Found]:
-        """Step 5, first half. Events of a partition are decided in their order."""
+        """Step 5 and 6, first half. Events of a partition are decided in their order."""
         settles = decision["settles"]
         if settles is not None:
-            held = (settles["suspension"], settles["partition"], settles["offset"])
-            if held in self._settled:
-                yield "settled-twice", "what was held is settled by an earlier record"
-            self._settled.add(held)
+            what = {(settles["suspension"], settles["partition"], settles["offset"])}
+            if tells_of_notices(decision):  # also where the copy that it was made of was copied
+                what.add(("", decision["publisher"], decision["eventId"]))
+            if not what.isdisjoint(self._settled):
+                yield "settled-twice", "what was held or taken back is settled by an earlier record"
+            self._settled |= what
             return
         place = (decision["topic"], decision["partition"])
         if decision["offset"] <= self._decided.get(place, -1):
@@ -123,9 +128,18 @@ class DecidingAgain:
             tuple(decision["subjects"]),
         )
         at = to_us(decision["decidedAt"])
-        decide = self._first if decision["settles"] is None else self._settlement
-        for problem in decide(decision, rules, event, at):
+        for problem in self._differences(decision, rules, event, at):
             yield "decided-otherwise", problem
+
+    def _differences(
+        self, decision: Mapping[str, Any], rules: Rules, event: OpenedEvent, at: int
+    ) -> Iterator[str]:
+        if decision["settles"] is None:
+            yield from self._first(decision, rules, event, at)
+        elif tells_of_notices(decision):
+            yield from against_the_rules(decision, rules, event.type, self._clauses)
+        else:
+            yield from self._settlement(decision, rules, event, at)
 
     def _signature(
         self, proof: BatchProof, decision: Mapping[str, Any], rules: Rules
@@ -136,6 +150,8 @@ class DecidingAgain:
         is_publisher = party is not None and "publisher" in party.roles
         keys = self._clauses.keys_of(party).verifying if party is not None and is_publisher else {}
         key = keys.get(kid)
+        if key is None and proof.kid == kid and tells_of_notices(decision):
+            return  # it was one when the event was decided, as that record is asked
         if key is None or proof.kid != kid:
             yield "unsigned-event", f"{publisher} had no such key to sign with when it was decided"
             return

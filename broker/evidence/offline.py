@@ -12,6 +12,8 @@ To the seven steps of `broker.evidence.verifying` come these:
 12. Every permit has its delivery, sealed to the same bytes under the same names, as long
     as the streams held it; every delivery has its permit, or is a copy of one that has.
 13. Every decision is made again (`broker.evidence.deciding_again`).
+14. Who is told that an event was taken back had it, as an earlier record says
+    (`broker.evidence.notices`).
 
 Where an export is of a period, this is about the records of that period.
 """
@@ -36,6 +38,7 @@ from broker.evidence.export_lines import (
     place_of,
     read_proof,
 )
+from broker.evidence.notices import Claims, tells_of_notices
 from broker.evidence.reading import LogFiles
 from broker.evidence.verified import Enough, Verified
 from broker.evidence.verifying import LogCheck, Progress, verify_log
@@ -103,6 +106,7 @@ class _ExportCheck:
             "control": 0, "control_signed": 0,
         }  # fmt: skip
         self._control = Control()
+        self._claims = Claims(LogFiles(path))
         self._again: DecidingAgain | None = None
         self._whole: set[str] = set()
         self._waiting: list[Unchecked] = []
@@ -124,6 +128,7 @@ class _ExportCheck:
         if self._manifest is not None and self._manifest.size != self.result.records:
             self._find("not-latest", "the export is of another size than its last checkpoint")
         self._decide()
+        self._unfounded(self._claims.check())
         self._rest_of_events()
         self._rest_of_deliveries()
         self._rest_of_control()
@@ -152,7 +157,7 @@ class _ExportCheck:
     def _lines(self, name: str) -> Lines:
         return Lines(self._path / name, is_whole=name in self._whole)
 
-    # -- step 10 to 13 ------------------------------------------------------------------
+    # -- step 10 to 14 ------------------------------------------------------------------
 
     def _take(self, index: int, kept: Kept) -> None:
         try:
@@ -172,6 +177,8 @@ class _ExportCheck:
         for place, candidate in enumerate(entry["candidates"]):
             if candidate["outcome"] == "permit":
                 self._delivery_of(entry, candidate, index, place)
+        if tells_of_notices(entry):
+            self._unfounded(self._claims.add(index, entry))
         self._waiting.append(Unchecked(index, entry, proof))
         if len(self._waiting) >= _TOGETHER:
             self._decide()
@@ -235,6 +242,10 @@ class _ExportCheck:
                 self._find(code, message, index)
             self.result.counts["decided_again"] += len(self._waiting)
         self._waiting.clear()
+
+    def _unfounded(self, found: Iterable[tuple[int, str]]) -> None:
+        for index, message in found:
+            self._find("decided-otherwise", message, index)
 
     def _rest_of_events(self) -> None:
         named = {problem.record for problem in self.result.problems}

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from routing_world import NOON_MS, RoutingWorld, a_scheme_of, decisions
 
 from agreements.candidates import to_us
+from agreements.views import View
 from broker.control import Snapshot
 from broker.evidence.deciding_again import DecidingAgain, Unchecked
 from broker.evidence.rules_then import Document
@@ -165,6 +166,105 @@ def test_what_became_of_a_hold_comes_out_again(
         if one["reason"] != other and (other, after) != ("suspended", 20 * DAY):
             assert problems(world, [records[0], {**last, "candidates": [lie]}])
         assert any("settled-twice" in one for one in problems(world, [*records, last]))
+        if one["outcome"] == "permit":
+            notice = {**last, "candidates": [{**one, "reason": "retracted"}]}
+            assert problems(world, [records[0], notice])
+
+
+# -- notices that an event was taken back ---------------------------------------------------
+
+
+def notices(records: list[dict[str, Any]], **other: Any) -> dict[str, Any]:
+    """Return a record of notices: the second event takes the first back, whoever had it."""
+    first, retraction = records[:2]
+    view = View.of(shipped().by_fingerprint(first["schema"]), (), pseudonym_key=bytes(32))
+    nothing = {
+        "reason": "retracted", "detail": first["eventId"],
+        "items": [], "transforms": {}, "withheld": {}, "view": view.fingerprint,
+    }  # fmt: skip
+    told = [one | nothing | other for one in first["candidates"]]
+    at = {"suspension": "", "decidedAt": retraction["decidedAt"], "partition": 0, "offset": 3}
+    return {**retraction, "candidates": told, "settles": at}
+
+
+REFUSED: dict[str, Any] = {
+    "outcome": "deny", "reason": "deciding-failed", "detail": "BadKey", "view": b"", "key": "",
+    "sealed": b"",
+}  # fmt: skip
+NAMES_ONLY = REFUSED | {
+    "reason": "no-agreement", "detail": "", "hash": b"", "purpose": "",
+    "provider": {"regime": "", "conditions": [], "gateways": []},
+    "receiver": {"regime": "", "conditions": [], "gateways": []},
+}  # fmt: skip
+PARTIES_ALONE = 3
+"""A position on `control` at which no agreement lies there yet."""
+
+
+def test_notices_come_out_again_after_the_agreement_has_ended() -> None:
+    """They give nothing, so they need none in force; who has no key is told of as that."""
+    text = a_text(a_flow(), a_flow(id="to-school", to=[SCHOOL]))
+    world, records = routed(text)
+    assert problems(world, [*records, notices(records)]) == []
+    world.documents.sign(text, HEALTH, type="revoke", at=NOON)
+    know(world)
+    later = notices(records) | {"rules": world.snapshot.position}
+    assert problems(world, [*records, later]) == []
+    assert problems(world, [*records, notices(records, **REFUSED)]) == []
+
+
+def test_notices_name_a_flow_that_is_on_control_no_more_and_nothing_else_of_it() -> None:
+    """Only as long as nothing more is known of it."""
+    world, records = permits()
+    unknown = notices(records, **NAMES_ONLY)
+    assert problems(world, [*records, unknown | {"rules": PARTIES_ALONE}]) == []
+    assert problems(world, [*records, unknown])
+    for name, other in {"purpose": "another", "hash": bytes(32), "key": "k"}.items():
+        more = notices(records, **NAMES_ONLY | {name: other}) | {"rules": PARTIES_ALONE}
+        assert problems(world, [*records, more]), name
+    assert problems(world, [*records, notices(records) | {"rules": PARTIES_ALONE}])
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if name != "detail"])
+def test_a_notice_that_says_something_else_is_found(name: str) -> None:
+    """One field of one of two."""
+    world, records = permits()
+    told = notices(records)
+    other = {"sex": "mask"} if name == "transforms" else OTHERS[name]
+    told["candidates"][0] = told["candidates"][0] | {name: other}
+    found = problems(world, [*records, told])
+    assert {one.partition(" ")[0] for one in found} == {str(len(records))}
+
+
+def test_notices_of_two_events_to_nobody_or_twice_to_one_are_found() -> None:
+    """A record is about one event that was taken back, and tells each of it once."""
+    world, records = permits()
+    one, other = notices(records)["candidates"]
+    for told in ([], [one, one, other], [one, other | {"detail": records[2]["eventId"]}]):
+        assert problems(world, [*records, notices(records) | {"candidates": told}])
+
+
+def test_an_event_of_which_is_told_twice_is_found() -> None:
+    """Whether from one copy or from another, and each retraction by itself."""
+    world, records = permits()
+    told = notices(records)
+    again = told | {"settles": told["settles"] | {"offset": 4}}
+    other = notices([records[0], records[2]])
+    for second in (told, again, other):
+        found = problems(world, [*records, told, second])
+        assert [one[:16] for one in found] == [f"{len(records) + 1} settled-twice"]
+    other["settles"]["offset"] = 4
+    assert problems(world, [*records, told, other]) == []
+
+
+def test_a_permit_for_a_retraction_is_found_where_something_is_decided() -> None:
+    """The reason is for notices alone: it is none for sharing anything."""
+    world, records = permits()
+    first = records[0]
+    for told in (
+        [one | {"reason": "retracted"} for one in first["candidates"]],
+        notices(records)["candidates"],
+    ):
+        assert problems(world, [first | {"candidates": told}])
 
 
 def as_record(out: Outgoing) -> Record:
