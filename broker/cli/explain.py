@@ -69,6 +69,16 @@ def show(console: Console, explained: dict[str, Any]) -> None:
         )
         for decision in settled["decisions"]:
             _show_decision(console, decision)
+    for notices in explained["notices"]:
+        console.print()
+        which = f"event {notices['retracts']}" if notices["retracts"] else "an earlier event"
+        console.print(
+            f"It takes back {which} ({notices['event_type']}). Told {notices['decided_at']},"
+            " without any item, since they had that event:",
+            soft_wrap=True,
+        )
+        for notice in notices["decisions"]:
+            _show_notice(console, notice)
     console.print()
     if not explained["control_is_whole"]:
         console.print("[red]control no longer has every document that the router knew.[/]")
@@ -82,15 +92,10 @@ def _show_decision(console: Console, decision: dict[str, Any]) -> None:
     colour = {"permit": "green", "deny": "red", "review": "yellow", "hold": "yellow"}[
         decision["outcome"]
     ]
-    why = ": ".join(filter(None, (decision["reason"], decision["detail"])))
     console.print(
-        f"[bold]{decision['recipient']}[/]: [{colour}]{decision['outcome']}[/]"
-        + (f" ({escape(why)})" if why else "")
+        f"[bold]{decision['recipient']}[/]: [{colour}]{decision['outcome']}[/]{_why(decision)}"
     )
-    facts = _grid(12, 0)
-    facts.add_row("agreement", f"{decision['agreement']} version {decision['version']}")
-    facts.add_row("signed text", f"SHA-256 {decision['sha256']}")
-    facts.add_row("clause", f"flow {decision['flow']}, for the purpose {decision['purpose']}")
+    facts = _facts(decision)
     for side, basis in decision["legal"].items():
         lines = [f"{basis['regime']}"]
         lines += [condition["title"] for condition in basis["conditions"]]
@@ -109,6 +114,29 @@ def _show_decision(console: Console, decision: dict[str, Any]) -> None:
         told = f"{check['question']} [dim]{escape(check['text'])}[/]"
         steps.add_row(f"[{style}]{mark}[/]", str(number), told)
     console.print(steps)
+
+
+def _show_notice(console: Console, notice: dict[str, Any]) -> None:
+    is_told = notice["outcome"] == "permit"
+    how = "[green]told[/]" if is_told else f"[red]not told[/]{_why(notice)}"
+    console.print(f"[bold]{notice['recipient']}[/]: {how}")
+    console.print(_facts(notice))
+
+
+def _why(decision: dict[str, Any]) -> str:
+    why = ": ".join(filter(None, (decision["reason"], decision["detail"])))
+    return f" ({escape(why)})" if why else ""
+
+
+def _facts(decision: dict[str, Any]) -> Table:
+    """Return the agreement and the clause; of a text that is not known, its names alone."""
+    facts = _grid(12, 0)
+    facts.add_row("agreement", f"{decision['agreement']} version {decision['version']}")
+    if decision["sha256"]:
+        facts.add_row("signed text", f"SHA-256 {decision['sha256']}")
+    purpose = f", for the purpose {decision['purpose']}" if decision["purpose"] else ""
+    facts.add_row("clause", f"flow {decision['flow']}{purpose}")
+    return facts
 
 
 def _grid(*widths: int) -> Table:
