@@ -10,7 +10,7 @@ A query store that is away is waited for; nothing is lost, and routing goes on.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Final, NamedTuple, Protocol
 
@@ -38,8 +38,12 @@ log = structlog.get_logger()
 class Evidence(Protocol):
     """What knows who had an event."""
 
-    async def had(self, publisher: str, event_ids: Sequence[str]) -> list[list[Had]]:
-        """Return to whom each of a publisher's events went, of all that is decided by now.
+    async def had(
+        self, publisher: str, original: str, retraction: str
+    ) -> tuple[list[Had], list[Had]]:
+        """Return who had a publisher's event, and who is on record for its retraction.
+
+        Both are of all that is decided by now.
 
         Raises:
             DeliveryError: it is away; to be asked again.
@@ -95,9 +99,9 @@ class Notices:
     async def tell_all(self) -> None:
         """Tell of all that was taken back by now, and return when it is done.
 
-        Raises as `keep_on` does.
+        Or when the rules are too old to go by. Raises as `keep_on` does.
         """
-        while await self._streams.lag(GROUP, [RETRACTIONS]):
+        while self._is_fresh() and await self._streams.lag(GROUP, [RETRACTIONS]):
             async with self._group() as group:
                 batch = await group.next(_LOOK_SECONDS)
                 while batch is not None and await self._answer(group, batch):
@@ -132,7 +136,7 @@ class Notices:
     async def _tell(self, retraction: Retraction) -> Routed | None:
         """Return what goes out for a retraction; None while the rules are not up to date."""
         had, got = await self._evidence.had(
-            retraction.publisher, (retraction.retracts, retraction.event_id)
+            retraction.publisher, retraction.retracts, retraction.event_id
         )
         told = to_tell(had, got)
         if told:

@@ -3,6 +3,9 @@
 import asyncio
 import dataclasses
 import json
+import sqlite3
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from town import COUNCIL, SCHOOL, Town, a_placement, found_town, the_agreement, 
 from agreements.signatures import SignatureType
 from broker.acts import is_act
 from broker.edge import publisher_of
+from broker.notices import Notices
 from broker.recording import read_decision
 from broker.retraction import GROUP, RETRACTIONS
 from broker.routing import DECISIONS, QUARANTINE
@@ -114,6 +118,60 @@ async def test_nobody_is_told_of_what_nobody_had(town: Town) -> None:
     await publish(town, dataclasses.replace(event, retracts=theirs))
     assert await route(town) == {"accepted": 1, "permit": 1}
     assert len(await decided(town)) == 1
+
+
+@EMBEDDED
+async def test_nobody_is_told_again_when_the_streams_have_forgotten_how_far_it_was(
+    town: Town,
+) -> None:
+    """As Kafka does with a group that has had no member for a week. Evidence knows."""
+    event = a_placement(1)
+    await publish(town, event)
+    await route(town)
+    await town.sign(the_agreement(), SCHOOL, SignatureType.REVOKE)
+    retraction = taking_back(event)
+    await publish(town, retraction)
+    await route(town)
+    with sqlite3.connect(town.scheme.path / "streams.db") as connection:
+        assert connection.execute("DELETE FROM positions WHERE grp = ?", (GROUP,)).rowcount
+    connection.close()
+    assert await town.streams.lag(GROUP, [RETRACTIONS]) == 1
+    assert await route(town) == {}
+    # Nor is anybody told that the retraction was taken back: nobody had it but as a notice.
+    await publish(town, dataclasses.replace(event, retracts=retraction))
+    assert await route(town) == {"accepted": 1, "deny:revoked": 1}
+    assert len(await received(town)) == 2
+
+
+@EMBEDDED
+async def test_nothing_is_told_while_the_rules_may_be_out_of_date(town: Town) -> None:
+    """A recipient's key may have been stolen since: what is to be told waits."""
+    event = a_placement(1)
+    await publish(town, event)
+    await route(town)
+    await town.sign(the_agreement(), SCHOOL, SignatureType.REVOKE)
+    await publish(town, taking_back(event))
+    await town.route()
+    control = town.scheme.control()
+    await control.load(town.streams)
+    fresh = False
+    tally: Counter[str] = Counter()
+    with town.scheme.telling(town.streams) as telling:
+        notices = Notices(
+            town.streams,
+            town.scheme.router(town.streams),
+            control,
+            telling,
+            is_fresh=lambda: fresh,
+            tally=tally,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+        )
+        await notices.keep_on(asyncio.Event())  # which ends: there is something that has to wait
+        await notices.tell_all()
+        assert await town.streams.lag(GROUP, [RETRACTIONS]) == 1
+        fresh = True
+        await notices.tell_all()
+    assert tally == {"retracted": 1, "permit": 1}
 
 
 @EMBEDDED
