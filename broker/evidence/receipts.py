@@ -21,7 +21,7 @@ from broker.evidence.cosigning import covering
 from broker.evidence.entries import Kept, record_from
 from broker.evidence.keys import LogKeys
 from broker.evidence.reading import LogFiles
-from broker.recording import read_decision
+from broker.recording import RETRACTED, read_decision
 from broker.routing import DECISIONS
 from schemas.checkpoints import Checkpoint, Proof
 from schemas.errors import RejectedInput
@@ -51,7 +51,7 @@ class Checked:
 
     ``said`` has the event, the recipient, the time and, for each delivery, agreement,
     version, hash, flow, purpose and the SHA-256 of what was sent, as in ``delivery`` of a
-    received line.
+    received line; for a notice also the event that it ``retracts``.
     """
 
     index: int
@@ -203,6 +203,7 @@ def _said_of(decision: dict[str, Any], recipient: str) -> dict[str, Any]:
                 "purpose": candidate["purpose"],
                 "delivery": candidate["sealed"].hex(),
             }
+            | ({"retracts": candidate["detail"]} if candidate["reason"] == RETRACTED else {})
             for candidate in decision["candidates"]
             if candidate["recipient"] == recipient and candidate["outcome"] == "permit"
         ],

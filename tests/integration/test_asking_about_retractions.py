@@ -112,3 +112,15 @@ def test_the_parties_counts_agree_with_a_log_that_has_notices(story: Story) -> N
     assert found["agrees"]
     counted = {(one["party"], one["counts"]): one["counted"] for one in found["counts"]}
     assert counted == {(COUNCIL, "published"): 2, (SCHOOL, "opened"): 2}
+
+
+def test_the_receipt_of_a_notice_says_what_was_taken_back(story: Story, tmp_path: Path) -> None:
+    """The recipient has it in the line that it received, and the log vouches for it."""
+    scheme = SchemeFolder(read_settings(story.folder, {}))
+    key = scheme.log_keys.public(scheme.log_origin).to_vkey()
+    for event_id, retracts in ((story.original, None), (story.retraction, story.original)):
+        file = tmp_path / event_id
+        story.asked("receipt", event_id, "--recipient", SCHOOL, "--out", file)
+        checked = answer_here("receipt", "--check", file, "--key", key)
+        (delivery,) = checked["deliveries"]
+        assert delivery.get("retracts") == retracts
