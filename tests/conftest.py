@@ -56,15 +56,9 @@ def kafka_url(request: pytest.FixtureRequest) -> Iterator[str]:
         kafka.close()
 
 
-@pytest.fixture
-def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let key files open fast that are made in this test: how slow they are is not its subject."""
-    monkeypatch.setattr(keystore, "_ITERATIONS", 1000)
-
-
-@pytest.fixture(scope="module")
-def quick_module_keys() -> Iterator[None]:
-    """Let key files open fast in all tests of a module, and in what they share."""
+@pytest.fixture(scope="session", autouse=True)
+def _quick_keys() -> Iterator[None]:
+    """Let key files open fast that tests make: `test_keystore` shows how slow real ones are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keystore, "_ITERATIONS", 1000)
         yield

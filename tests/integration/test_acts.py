@@ -28,8 +28,6 @@ from broker.submitting import say
 from connectors.streams import Outgoing, Streams, StreamsUnavailable
 from schemas.control import Kind, document_key
 
-pytestmark = pytest.mark.usefixtures("quick_keys")
-
 
 @pytest_asyncio.fixture(name="town")
 async def a_town(tmp_path: Path) -> AsyncIterator[Town]:

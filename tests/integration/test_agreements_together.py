@@ -13,8 +13,6 @@ from agreements.reading import from_document
 from broker.administration import put_agreement
 from broker.control import TOPIC as CONTROL
 
-pytestmark = pytest.mark.usefixtures("quick_keys")
-
 
 @pytest_asyncio.fixture(name="town")
 async def a_town(tmp_path: Path) -> AsyncIterator[Town]:

@@ -23,8 +23,6 @@ from broker.settings import read_settings
 from connectors.streams.embedded_log import OFFSET_BITS
 from schemas.tiles import WIDTH
 
-pytestmark = pytest.mark.usefixtures("quick_module_keys")
-
 _DAY_MS = 24 * 3600 * 1000
 WAVES = ((100, 300), (60, 300), (0, 60))
 """How many days ago something was decided, and how much."""

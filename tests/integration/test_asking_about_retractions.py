@@ -16,8 +16,6 @@ from broker.scheme import SchemeFolder
 from broker.settings import read_settings
 from broker.status import status_of
 
-pytestmark = pytest.mark.usefixtures("quick_module_keys")
-
 CASE = ("--reason", "SAR-2026-014", "--by", "dpo")
 
 

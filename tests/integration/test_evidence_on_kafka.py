@@ -15,7 +15,7 @@ from broker.acts import is_act
 from broker.recording import read_decision
 from broker.routing import DECISIONS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("quick_keys")]
+pytestmark = pytest.mark.kafka
 
 EVENTS = 60
 RULE = "retention P0D of the scheme"

@@ -37,8 +37,6 @@ from connectors.streams import Outgoing, Record
 from schemas.control import Kind, document_key, sign_document
 from schemas.keys import SigningKey
 
-pytestmark = pytest.mark.usefixtures("quick_keys")
-
 REVOKED = {"accepted": 1, "deny:revoked": 1}
 PERMITTED = {"accepted": 1, "permit": 1}
 

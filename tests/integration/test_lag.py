@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
 from audit_records import Told, blind
 from commands import answer_here, concordat_here
 from town import found_town, the_agreement
@@ -13,8 +12,6 @@ from broker.scheme import SchemeFolder
 from broker.settings import read_settings
 from broker.status import status_of
 from connectors.streams import Outgoing
-
-pytestmark = pytest.mark.usefixtures("quick_keys")
 
 
 async def test_the_log_and_the_query_store_say_how_many_decisions_they_are_behind(

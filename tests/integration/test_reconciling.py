@@ -22,8 +22,6 @@ from connectors.streams import Outgoing
 from schemas.counting import COUNTS, Side
 from schemas.keys import SigningKey
 
-pytestmark = pytest.mark.usefixtures("quick_module_keys")
-
 Work = Callable[[Town], Awaitable[None]]
 
 

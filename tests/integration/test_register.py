@@ -30,8 +30,6 @@ from broker.tracking import track
 from connectors.streams import Outgoing, StreamsUnavailable
 from schemas.control import Assured
 
-pytestmark = pytest.mark.usefixtures("quick_keys")
-
 STANDING = {COUNCIL: "accepted", SCHOOL: "accepted"}
 DSPT = Assured.model_validate(
     {"kind": "dspt", "valid_from": "2026-01-01", "valid_until": "2027-06-30"}

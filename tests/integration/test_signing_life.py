@@ -12,8 +12,6 @@ from agreements.canonical import to_document
 
 ID = the_agreement().id
 
-pytestmark = pytest.mark.usefixtures("quick_keys")
-
 
 @pytest.fixture(name="folder")
 def a_scheme(tmp_path: Path) -> Path:

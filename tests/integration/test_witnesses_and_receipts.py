@@ -23,8 +23,6 @@ from schemas.checkpoints import Proof
 from schemas.keys import SigningKey
 from schemas.notes import Note, NoteKey, sign_note
 
-pytestmark = pytest.mark.usefixtures("quick_module_keys")
-
 _NUMBERS = itertools.count(step=100)
 
 

@@ -1,11 +1,13 @@
 """Private keys in files: encrypted, for their owner alone, and never half-written."""
 
+import base64
 import json
 import os
 import stat
 from pathlib import Path
 
 import pytest
+from commands import concordat
 from pydantic import SecretStr
 
 from broker.keyring import Keyring
@@ -36,6 +38,16 @@ def test_the_file_holds_no_key_in_clear(tmp_path: Path) -> None:
     assert "bWFya2VkLXNlY3JldA" not in text
     assert PASSPHRASE.get_secret_value() not in text
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["council.jwe"]
+
+
+def test_a_passphrase_is_slow_to_guess(tmp_path: Path) -> None:
+    """As the program makes a file, not as these tests do: each guess costs 210,000 rounds."""
+    assert concordat("init", tmp_path / "town").returncode == 0
+    files = list((tmp_path / "town").rglob("*.jwe"))
+    assert files
+    for file in files:
+        header = json.loads(base64.urlsafe_b64decode(file.read_text().split(".")[0] + "=="))
+        assert (header["alg"], header["p2c"]) == ("PBES2-HS512+A256KW", 210_000)
 
 
 @pytest.mark.parametrize(
