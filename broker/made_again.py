@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from broker.control import Snapshot
+from broker.evidence.notices import tells_of_notices
 from broker.recording import read_decision
 from broker.retracting import Had, Retractor, to_tell
 from broker.retraction import Retraction
@@ -49,8 +50,14 @@ def told_again(
         RejectedInput: the event was of a type that is not known any more.
 
     """
-    earlier = [one for one in earlier if one["publisher"] == retraction.publisher]
-    told = to_tell(_had(earlier, retraction.retracts), _had(earlier, retraction.event_id))
+    had, got = [], []
+    for record in earlier:
+        about = (record["publisher"], record["eventId"])
+        if about == (retraction.publisher, retraction.retracts) and not tells_of_notices(record):
+            had += _permitted(record)
+        elif about == (retraction.publisher, retraction.event_id):
+            got += _permitted(record)
+    told = to_tell(had, got)
     return _recorded(retractor.retract(retraction, told, snapshot, at_ms=at_ms))
 
 
@@ -59,12 +66,10 @@ def is_same(made: Decision | None, record: Decision) -> bool:
     return made is not None and _comparable(made) == _comparable(record)
 
 
-def _had(records: Iterable[Decision], event_id: str) -> list[Had]:
-    """Return whom an event went to, by its records; as a notice is one way."""
+def _permitted(record: Decision) -> list[Had]:
+    """Return to whom a record permits its event."""
     return [
         Had(record["eventType"], one["recipient"], one["agreement"], one["version"], one["flow"])
-        for record in records
-        if record["eventId"] == event_id
         for one in record["candidates"]
         if one["outcome"] == "permit"
     ]

@@ -216,11 +216,11 @@ def _value_of(kept: Kept) -> bytes | None:
 
 
 def _see_original(claim: _Claim, candidates: list[Part], settles: str | None) -> None:
-    """Take in an earlier record of the event that was taken back; it may have been a notice."""
+    """Take in an earlier record of the event that was taken back."""
     claim.has_original |= settles is None
     for part in candidates:
         says, way = part.says, _Way.of(part.says)
-        if says["outcome"] == "permit":
+        if says["outcome"] == "permit" and not says["reason"]:  # and no notice itself
             claim.unfounded.discard(way)
         elif says["outcome"] == "hold":
             claim.held.add((way.recipient, way.agreement, way.flow))

@@ -15,7 +15,7 @@ from deciding_world import HEALTH, NOON, SCHEME, SCHOOL, a_flow
 from deciding_world import an_agreement as a_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from routing_world import NOON_MS, RoutingWorld, a_scheme_of, decisions
+from routing_world import NOON_MS, RoutingWorld, a_scheme_of, decisions, on
 
 from agreements.candidates import to_us
 from agreements.views import View
@@ -23,6 +23,9 @@ from broker.control import Snapshot
 from broker.evidence.deciding_again import DecidingAgain, Unchecked
 from broker.evidence.rules_then import Document
 from broker.holding import HELD
+from broker.made_again import told_again
+from broker.retracting import Retractor
+from broker.retraction import RETRACTIONS
 from broker.settling import Settler
 from connectors.streams import Batch, Outgoing, Record
 from schemas.catalogue import shipped
@@ -210,6 +213,53 @@ def test_notices_come_out_again_after_the_agreement_has_ended() -> None:
     later = notices(records) | {"rules": world.snapshot.position}
     assert problems(world, [*records, later]) == []
     assert problems(world, [*records, notices(records, **REFUSED)]) == []
+
+
+def test_what_the_retractor_recorded_comes_out_again() -> None:
+    """One is told, and one cannot be: it has no key, or its flow is on control no more."""
+    world, records = routed(a_text(a_flow(), a_flow(id="to-school", to=[SCHOOL])))
+    first = records[0]
+    back = world.record(headers={"ce_retractsid": first["eventId"].encode()})
+    (copy,) = on(RETRACTIONS, world.route(back))
+    retraction = world.router.retractions.open(as_record(copy))
+    retractor = Retractor(world.keys, world.catalogue)
+
+    def told() -> dict[str, Any]:
+        return told_again(retractor, world.snapshot, retraction, records, at_ms=NOON_MS) or {}
+
+    made = told()
+    assert [one["reason"] for one in made["candidates"]] == ["retracted", "retracted"]
+    assert problems(world, [made]) == []
+    world.documents.party(SCHOOL, sealing_keys=[])
+    know(world)
+    made = told()
+    assert [one["reason"] for one in made["candidates"]] == ["retracted", "deciding-failed"]
+    assert problems(world, [made]) == []
+    first["candidates"][1]["flow"] = "of-which-nothing-is-known"
+    made = told()
+    assert [one["reason"] for one in made["candidates"]] == ["retracted", "no-agreement"]
+    assert problems(world, [made]) == []
+
+
+def test_whom_a_record_of_notices_names_follows_from_both_events_alone() -> None:
+    """Who got the retraction itself, had a notice before, or is another's recipient, is not."""
+    world, records = routed(a_text(a_flow(), a_flow(id="to-school", to=[SCHOOL])))
+    back = world.record(headers={"ce_retractsid": records[0]["eventId"].encode()})
+    (copy,) = on(RETRACTIONS, world.route(back))
+    retraction = world.router.retractions.open(as_record(copy))
+    retractor = Retractor(world.keys, world.catalogue)
+
+    def told(*earlier: dict[str, Any]) -> list[str]:
+        made = told_again(retractor, world.snapshot, retraction, earlier, at_ms=NOON_MS)
+        return [] if made is None else [one["recipient"] for one in made["candidates"]]
+
+    first, own = records[0], retraction.decision
+    assert told(first) == [HEALTH, SCHOOL]
+    assert told(first, own) == []
+    assert told(first, own | {"candidates": own["candidates"][:1]}) == [SCHOOL]
+    assert told(first | {"publisher": SCHOOL}) == []
+    assert told(records[1]) == []
+    assert told(notices([records[1], first])) == []
 
 
 def test_notices_name_a_flow_that_is_on_control_no_more_and_nothing_else_of_it() -> None:
