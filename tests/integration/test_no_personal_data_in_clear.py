@@ -34,10 +34,11 @@ from broker.demo.agreements import texts
 from broker.demo.anytown import found_anytown, settle_anytown
 from broker.demo.families import CHILDREN, PARTIES, TRUST, generate
 from broker.demo.play import PLACEMENTS
-from broker.edge import open_source, publish_source, receive_all
+from broker.edge import open_source, publish_source, publisher_of, receive_all
 from broker.explaining import explain
 from broker.recording import read_decision
-from broker.routing import DECISIONS, EVENTS, QUARANTINE, REVIEW
+from broker.retraction import RETRACTIONS
+from broker.routing import DECISIONS, DELIVERIES, EVENTS, QUARANTINE, REVIEW
 from broker.scheme import SchemeFolder
 from broker.settings import read_settings
 from connectors.prepared import PreparedEvent
@@ -117,18 +118,20 @@ def refused_by_condition(marks: Marks, good: list[PreparedEvent]) -> list[Prepar
 
 def write_source(path: Path, events: Iterable[PreparedEvent], *bad: dict[str, Any]) -> Path:
     """Write events, and rows that are none, as a JSON Lines file."""
-    rows = [
-        {
-            "type": event.event_type,
-            "key": event.natural_key,
-            "occurred_at": event.occurred_at.isoformat(),
-            "record": event.record,
-        }
-        for event in events
-    ]
+    rows = [_row(event) for event in events]
     lines = [json.dumps(row, default=_iso) for row in [*rows, *bad]]
     path.write_text("\n".join([*lines, f"{{{PREFIX} is no JSON", f'"{PREFIX}"', ""]))
     return path
+
+
+def _row(event: PreparedEvent, **more: object) -> dict[str, Any]:
+    return {
+        "type": event.event_type,
+        "key": event.natural_key,
+        "occurred_at": event.occurred_at.isoformat(),
+        "record": event.record,
+        **more,
+    }
 
 
 def _iso(value: date) -> str:
@@ -235,6 +238,7 @@ async def tell(folder: Path, streams_url: str) -> Told:
     async with scheme.streams() as streams:
         await settle_anytown(scheme, streams)
         await append_hostile(scheme, streams, marks)
+        publisher = await publisher_of(scheme, streams, CHILDREN)
     good = good_events(marks)
     bad_return = write_return(folder / "return", marks)
     sources = {}
@@ -244,7 +248,10 @@ async def tell(folder: Path, streams_url: str) -> Told:
         sources[party] = write_source(folder / f"{party}.jsonl", [*events, *more], *rows)
 
     again = write_source(
-        folder / "again.jsonl", [*map(marks.mark, good[CHILDREN]), good[CHILDREN][0]]
+        folder / "again.jsonl",
+        [*map(marks.mark, good[CHILDREN]), good[CHILDREN][0]],
+        # Of what was shared under the agreement that is revoked meanwhile.
+        *[_row(event, retracts=publisher.event_id(event)) for event in good[CHILDREN]],
     )
 
     # One of each command as its users run it, the rest of the same work in this process.
@@ -445,6 +452,15 @@ def test_no_file_of_the_scheme_can_be_read(told: Told) -> None:
             assert (path.name, told.marks.found_in(data)) == (path.name, [])
             searched.append(path.name)
     assert {"concordat.toml", "broker.jwe", "scheme.jwe"} <= set(searched)
+
+
+def test_what_was_taken_back_was_told_to_who_had_it(told: Told) -> None:
+    """Notices are among what is searched."""
+    notices = [
+        record for record in on(DELIVERIES + TRUST, told) if "ce_retractsid" in dict(record.headers)
+    ]
+    assert notices
+    assert len(on(RETRACTIONS, told)) >= len(notices)
 
 
 def test_no_command_said_anything_personal(told: Told) -> None:
