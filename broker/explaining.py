@@ -63,17 +63,15 @@ async def explain(
             if not tells_of_notices(record)
         ],
         "notices": [
-            {"event_type": record["eventType"], "retracts": _retracted_by(record), **one}
+            {
+                "event_type": record["eventType"],
+                "retracts": record["candidates"][0]["detail"],
+                **one,
+            }
             for record, one in later
             if tells_of_notices(record)
         ],
     }
-
-
-def _retracted_by(notices: Decision) -> str | None:
-    """Return the id of the event that was taken back; None where nobody could be told."""
-    permits = (one for one in notices["candidates"] if one["outcome"] == "permit")
-    return next((one["detail"] for one in permits), None)
 
 
 async def explain_on_record(  # noqa: PLR0913  what is asked, and who asks why

@@ -112,20 +112,22 @@ class Retractor:
     def _notice(
         self, event: InHand, had: Had, retracts: str, rules: Rules
     ) -> tuple[list[Outgoing], bytes, str]:
-        """Return the notice to one recipient, what evidence tells of it, and the outcome."""
+        """Return the notice to one recipient, what evidence tells of it, and the outcome.
+
+        The detail is always the event that was taken back: by it an auditor finds all of them.
+        """
         candidate = _flow_of(had, event.opened, rules)
         if candidate is None:
             clause = names_only(had.recipient, had.agreement, had.version, had.flow)
-            part = refused("deny", Refusal.NO_AGREEMENT, "", clause)
+            part = refused("deny", Refusal.NO_AGREEMENT, retracts, clause)
             return [], part, f"deny:{Refusal.NO_AGREEMENT}"
         view = self._view(event.opened.type)
         try:
             permit = Permit(candidate, view, view.cut(event.opened))
             notice, part = self._deliveries.deliver(event, permit)
-        except Exception as error:  # noqa: BLE001  one recipient's bad key costs the others nothing
-            why = type(error).__name__
+        except Exception:  # noqa: BLE001  one recipient's bad key costs the others nothing
             clause = self._deliveries.clause(candidate)
-            part = refused("deny", Refusal.DECIDING_FAILED, why, clause)
+            part = refused("deny", Refusal.DECIDING_FAILED, retracts, clause)
             return [], part, f"deny:{Refusal.DECIDING_FAILED}"
         return [notice], notice_part(part, retracts), "permit"
 

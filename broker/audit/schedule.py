@@ -188,7 +188,7 @@ def _notice_json(one: Disclosure) -> dict[str, Any]:
     return {
         **_refused_json(one),
         "outcome": _outcome(one),
-        "retracts": one.detail if one.outcome == "permit" else None,
+        "retracts": one.detail,
     }
 
 

@@ -285,10 +285,10 @@ def _taken_back(schedule: Schedule) -> Iterator[Block]:
 
 
 def _withdrawn(schedule: Schedule, one: Disclosure) -> str:
-    under = f"{schedule.terms.title(one)}, flow {one.flow}"
+    had = f"what it had of event {one.detail} under {schedule.terms.title(one)}, flow {one.flow},"
     if one.outcome == "permit":
-        return f"What it had of event {one.detail} under {under}, was withdrawn."
-    return f"Could not be told that what it had under {under}, was withdrawn: {one.reason}."
+        return f"It was told that {had} was withdrawn."
+    return f"It could not be told that {had} was withdrawn: {one.reason}."
 
 
 def _not_shared(schedule: Schedule) -> Iterator[Block]:

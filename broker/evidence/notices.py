@@ -58,7 +58,7 @@ def against_the_rules(
         yield "it tells of notices, and names nobody"
     if len({(one["recipient"], one["agreement"], one["flow"]) for one in told}) < len(told):
         yield "it tells somebody twice under one flow"
-    if len({one["detail"] for one in told if one["outcome"] == "permit"}) > 1:
+    if len({one["detail"] for one in told}) > 1:
         yield "it tells of more than one event that was taken back"
     # Without a time: the version that the event went under may be in force no longer.
     found = rules.candidates(decision["publisher"], event_type.name)
@@ -84,7 +84,7 @@ def _is_unknown(one: Mapping[str, Any]) -> bool:
     clause = names_only(one["recipient"], one["agreement"], one["version"], one["flow"])
     told = Told.of(one)
     return (
-        (told.outcome, told.reason, told.detail) == ("deny", Refusal.NO_AGREEMENT, "")
+        (told.outcome, told.reason) == ("deny", Refusal.NO_AGREEMENT)
         and clause_in(one).to_avro() == clause
         and told.gives_nothing
         and not (told.withheld or one["key"] or one["sealed"])
@@ -150,8 +150,8 @@ class Claims:
 
     def add(self, index: int, decision: Mapping[str, Any]) -> Iterator[Found]:
         """Take in what a record of notices claims, and check those before if they are many."""
-        notices = [one for one in decision["candidates"] if one["outcome"] == "permit"]
-        ways = {_Way.of(one) for one in decision["candidates"]} if notices else set[_Way]()
+        told = decision["candidates"]
+        ways = set(map(_Way.of, told))
         said = {name: decision[name] for name in _COPIED}
         said["decidedAt"] = decision["settles"]["decidedAt"]
         claim = _Claim(index, decision["eventType"], said, ways)
@@ -159,7 +159,7 @@ class Claims:
         publisher = decision["publisher"]
         own = (publisher, decision["eventId"].encode())
         self._own.setdefault(own, []).append(claim)
-        for event_id in {one["detail"] for one in notices}:
+        for event_id in {one["detail"] for one in told}:
             self._originals.setdefault((publisher, event_id.encode()), []).append(claim)
         if len(self._claims) >= _TOGETHER:
             yield from self.check()

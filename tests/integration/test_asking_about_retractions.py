@@ -100,7 +100,7 @@ def test_the_schedule_of_a_person_tells_that_what_a_body_had_was_withdrawn(story
     (notice,) = made["notices"]
     assert (notice["outcome"], notice["retracts"]) == ("notice", story.original)
     page = concordat_here(*request, *CASE, folder=story.folder).stdout
-    assert f"What it had of event {story.original} under" in page
+    assert f"It was told that what it had of event {story.original} under" in page
 
 
 def test_the_parties_counts_agree_with_a_log_that_has_notices(story: Story) -> None:

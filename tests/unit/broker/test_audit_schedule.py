@@ -165,19 +165,18 @@ def test_what_was_not_shared_is_told_apart_and_never_as_a_disclosure() -> None:
 def test_a_notice_says_in_plain_words_that_what_a_body_had_was_withdrawn() -> None:
     """UK GDPR Art 19: nothing was shared by it, and what was shared before is told as before."""
     told = notice(a_disclosure(), decided_at=NOON + timedelta(days=1))
-    unreached = notice(
-        a_disclosure(), outcome="deny", reason="deciding-failed", detail="NoKey", sealed=b""
-    )
+    unreached = notice(a_disclosure(), outcome="deny", reason="deciding-failed", sealed=b"")
     made = _schedule(a_disclosure(), told, unreached)
     document = made.to_json()
     assert len(document["disclosures"]) == 1
     assert document["not_shared"] == []
     retracts = [(one["outcome"], one["retracts"]) for one in document["notices"]]
-    assert retracts == [("deny", None), ("notice", a_disclosure().event_id)]
+    taken_back = a_disclosure().event_id
+    assert retracts == [("deny", taken_back), ("notice", taken_back)]
     page = to_html(made.to_paper())
     assert "<h2>What was withdrawn, and who was told</h2>" in page
-    assert f"What it had of event {a_disclosure().event_id} under" in page
-    assert "Could not be told that what it had under" in page
+    assert f"It was told that what it had of event {taken_back} under" in page
+    assert f"It could not be told that what it had of event {taken_back} under" in page
     assert page.count("all as they are") == 1
     assert "What was decided on and not shared" not in page
     rows = list(csv.DictReader(io.StringIO(b"".join(rendered(made, "csv")).decode("utf-8-sig"))))
