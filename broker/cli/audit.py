@@ -183,10 +183,9 @@ def _show(answered: _Answer, *, as_json: bool) -> None:
 
 
 def _told(notice: _Answer) -> str:
-    if notice["outcome"] == "permit":
-        return f"was told that event {notice['detail']} was taken back"
-    why = ": ".join(filter(None, (notice["reason"], notice["detail"])))
-    return f"could not be told that an event was taken back ({why})"
+    back = f"told that event {notice['detail']} was taken back"
+    is_told = notice["outcome"] == "permit"
+    return f"was {back}" if is_told else f"could not be {back} ({notice['reason']})"
 
 
 def _when(told: _Answer) -> str:

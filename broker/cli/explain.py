@@ -71,10 +71,9 @@ def show(console: Console, explained: dict[str, Any]) -> None:
             _show_decision(console, decision)
     for notices in explained["notices"]:
         console.print()
-        which = f"event {notices['retracts']}" if notices["retracts"] else "an earlier event"
         console.print(
-            f"It takes back {which} ({notices['event_type']}). Told {notices['decided_at']},"
-            " without any item, since they had that event:",
+            f"It takes back event {notices['retracts']} ({notices['event_type']}). Told"
+            f" {notices['decided_at']}, without any item, since they had that event:",
             soft_wrap=True,
         )
         for notice in notices["decisions"]:
@@ -118,7 +117,7 @@ def _show_decision(console: Console, decision: dict[str, Any]) -> None:
 
 def _show_notice(console: Console, notice: dict[str, Any]) -> None:
     is_told = notice["outcome"] == "permit"
-    how = "[green]told[/]" if is_told else f"[red]not told[/]{_why(notice)}"
+    how = "[green]told[/]" if is_told else f"[red]not told[/] ({escape(notice['reason'])})"
     console.print(f"[bold]{notice['recipient']}[/]: {how}")
     console.print(_facts(notice))
 
