@@ -19,7 +19,14 @@ from typing import Any
 
 import fastavro
 import pytest
-from commands import CONCORDAT, answer, clean_environment, concordat
+from commands import (
+    CONCORDAT,
+    answer,
+    answer_here,
+    clean_environment,
+    concordat,
+    concordat_here,
+)
 from decision_records import decision_records
 
 from broker.demo.anytown import found_anytown, settle_anytown
@@ -99,7 +106,7 @@ def test_the_demos_figures_add_up(
     """Every event decided once, every permit opened; on Kafka by one setting, nothing else."""
     is_kafka = kind == "kafka"
     chosen = {"CONCORDAT_STREAMS": request.getfixturevalue("kafka_url")} if is_kafka else {}
-    told = answer("demo", "--dir", tmp_path / "town", environment=chosen)
+    told = answer_here("demo", "--dir", tmp_path / "town", environment=chosen)
     assert_adds_up(told)
     assert_is_what_lies_there(told, tmp_path / "town")
     assert told["rejected"] == {}
@@ -112,7 +119,7 @@ def test_the_demos_figures_add_up(
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="the public samples are not beside the project")
 def test_a_statutory_returns_figures_add_up(tmp_path: Path) -> None:
     """Every row of the two files, its bad UPNs and postcodes withheld, and said so."""
-    told = answer("demo", "--input", SAMPLE, "--dir", tmp_path / "town")
+    told = answer_here("demo", "--input", SAMPLE, "--dir", tmp_path / "town")
     assert_adds_up(told)
     assert_is_what_lies_there(told, tmp_path / "town")
     rows = 0
@@ -198,11 +205,12 @@ def test_the_readmes_tour_can_be_followed_by_hand(tmp_path: Path) -> None:
     ],
 )
 def test_a_command_without_a_scheme_says_how_to_make_one(
-    tmp_path: Path, arguments: list[str], sentence: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
 ) -> None:
     """In a sentence, on standard error, with exit status 2."""
     (tmp_path / "events.jsonl").write_text("")
-    done = concordat(*arguments, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = concordat_here(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("concordat: ")
     assert sentence in done.stderr
@@ -212,11 +220,13 @@ def test_a_command_without_a_scheme_says_how_to_make_one(
 def test_a_scheme_whose_streams_are_down_can_be_made_later(tmp_path: Path) -> None:
     """Half a scheme is left behind by nobody."""
     folder = tmp_path / "town"
-    done = concordat("init", folder, "--streams", "kafka://127.0.0.1:1")
+    done = concordat_here("init", folder, "--streams", "kafka://127.0.0.1:1")
     assert done.returncode == 1
     assert "Kafka did not answer" in done.stderr
-    assert concordat("init", folder).returncode == 0
-    refused = concordat("party", "add", "scheme", "--name", "Its own key's name", folder=folder)
+    assert concordat_here("init", folder).returncode == 0
+    refused = concordat_here(
+        "party", "add", "scheme", "--name", "Its own key's name", folder=folder
+    )
     assert refused.returncode == 1
 
 
@@ -224,8 +234,8 @@ def test_a_scheme_whose_streams_are_down_can_be_made_later(tmp_path: Path) -> No
 def small_scheme(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a scheme with one party and nothing published."""
     folder = tmp_path_factory.mktemp("small") / "scheme"
-    assert concordat("init", folder).returncode == 0
-    assert concordat("party", "add", "a-council", "--name", "A", folder=folder).returncode == 0
+    assert concordat_here("init", folder).returncode == 0
+    answer_here("party", "add", "a-council", "--name", "A", folder=folder)
     return folder
 
 
@@ -235,7 +245,7 @@ def test_a_source_with_a_line_that_is_no_event_is_published_without_it(
     """The line is told, and the exit status is 1, so that a script notices."""
     source = tmp_path / "events.jsonl"
     source.write_text("no event\n")
-    done = concordat("publish", source, "--as", "a-council", folder=small_scheme)
+    done = concordat_here("publish", source, "--as", "a-council", folder=small_scheme)
     assert done.returncode == 1
     assert done.stdout == "published 0, rejected 1\n"
     assert done.stderr == "events.jsonl, line 1: expected one JSON object in UTF-8\n"
@@ -280,7 +290,7 @@ def test_a_command_that_cannot_be_done_says_why(
     (small_scheme / "none.jsonl").write_text("")
     given = [argument.format(dir=small_scheme) for argument in arguments]
     folder = None if given[0] == "init" else small_scheme
-    done = concordat(*given, folder=folder)
+    done = concordat_here(*given, folder=folder)
     assert done.returncode == 1, done.stdout + done.stderr
     assert sentence in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
@@ -288,7 +298,8 @@ def test_a_command_that_cannot_be_done_says_why(
 
 def test_a_misspelt_variable_stops_every_command(small_scheme: Path) -> None:
     """Before anything is done."""
-    done = concordat("run", folder=small_scheme, environment={"CONCORDAT_STREAM": "kafka://x:1"})
+    changes = {"CONCORDAT_STREAM": "kafka://x:1"}
+    done = concordat_here("run", folder=small_scheme, environment=changes)
     assert done.returncode == 1
     assert "unknown environment variable CONCORDAT_STREAM" in done.stderr
 
@@ -455,7 +466,7 @@ def test_explain_says_so_in_words_and_in_its_exit_status(
 ) -> None:
     """For somebody who reads it and for a script."""
     event_id = altered(ALTERATIONS["an item more"])
-    done = concordat("explain", event_id, folder=tmp_path / "scheme")
+    done = concordat_here("explain", event_id, folder=tmp_path / "scheme")
     assert done.returncode == 1
     assert "does NOT agree" in done.stdout
 
