@@ -13,6 +13,12 @@ from hypothesis import settings
 # Tests are about the source, whatever has been compiled; `test_compiled.py` compares the two.
 os.environ.setdefault("CONCORDAT_TEST_PURE", "1")
 
+# Where no bytecode is to lie beside the sources, every command that a test starts would
+# compile all of them again, for a second: it lies in the cache instead.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    bytecode = Path(__file__).parents[1] / ".cache" / "bytecode"
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(bytecode))
+
 from services.kafka import find_kafka
 from services.local_kafka import LocalKafka, Unavailable
 from services.postgres import Postgres, find_postgres
