@@ -5,13 +5,14 @@ records and the control documents alone. Then one thing in a record is changed.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
 
 import pytest
 from agreement_strategies import CONDITIONS, FLOWS, varied
-from deciding_world import HEALTH, NOON, SCHEME, SCHOOL, a_flow
+from deciding_world import COUNCIL, HEALTH, NOON, SCHEME, SCHOOL, a_flow, key_of
 from deciding_world import an_agreement as a_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,20 +29,23 @@ from broker.retracting import Retractor
 from broker.retraction import RETRACTIONS
 from broker.settling import Settler
 from connectors.streams import Batch, Outgoing, Record
+from schemas.batch_proofs import BatchProof
 from schemas.catalogue import shipped
 
 DAY = timedelta(days=1)
 TEXTS = FLOWS.map(lambda flows: a_text(*flows))
 
 
-def problems(world: RoutingWorld, records: list[dict[str, Any]]) -> list[str]:
+def problems(
+    world: RoutingWorld, records: list[dict[str, Any]], *, proof: BatchProof | None = None
+) -> list[str]:
     """Decide records again with what was on control; return what is wrong with them."""
     said = world.documents.documents.items()
     documents: list[Document] = [
         (offset, key, value) for offset, (key, value) in enumerate(said) if value is not None
     ]
     again = DecidingAgain(documents, shipped(), SCHEME.public)
-    waiting = [Unchecked(index, record, None) for index, record in enumerate(records)]
+    waiting = [Unchecked(index, record, proof) for index, record in enumerate(records)]
     return [f"{index} {code}: {message}" for index, (code, message) in again.check(waiting)]
 
 
@@ -304,6 +308,22 @@ def test_an_event_of_which_is_told_twice_is_found() -> None:
         assert [one[:16] for one in found] == [f"{len(records) + 1} settled-twice"]
     other["settles"]["offset"] = 4
     assert problems(world, [*records, told, other]) == []
+
+
+def test_a_key_that_was_the_publishers_when_it_took_back_may_be_another_when_is_told() -> None:
+    """The first record is asked for the key of then; a signature that can be checked is."""
+    world, records = routed(a_text(a_flow()))
+    told = notices(records)
+    unsigned = BatchProof(told["signingKey"], NOON_MS, bytes(64), 0, 1, ())
+    assert any("unsigned-event" in one for one in problems(world, [told], proof=unsigned))
+    world.documents.party(COUNCIL, revision=2, signing_keys=[key_of(COUNCIL, 2).public.to_jwk()])
+    know(world)
+    later = {"rules": world.snapshot.position}
+    assert problems(world, [told | later], proof=unsigned) == []
+    first = records[1] | later
+    other = replace(unsigned, kid="another")
+    for record, proof in ((first, unsigned), (told | later, other)):
+        assert any("unsigned-event" in one for one in problems(world, [record], proof=proof))
 
 
 def test_a_permit_for_a_retraction_is_found_where_something_is_decided() -> None:
