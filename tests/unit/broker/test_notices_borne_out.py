@@ -71,9 +71,13 @@ NOT: dict[str, tuple[list[Told | None], list[str]]] = {
     "told by a notice alone": ([FIRST, OWN, NOTICES, replace(OWN, event="third"),
                                 replace(NOTICES, event="third", retracts="second")],
                                ["4 no", "4 no"]),
-    "gone after it": ([OWN, NOTICES, GONE], ["1 no", "1 no"]),
+    "gone after it": (
+        [OWN, NOTICES, GONE, replace(OWN, event="third"), replace(NOTICES, event="third")],
+        ["1 no", "1 no"],
+    ),
     "not decided on": ([FIRST, NOTICES], ["1 it tells of notices for an event that was not"]),
-    "decided on later": ([FIRST, NOTICES, OWN], ["1 it tells of notices for an event that was"]),
+    "decided on later": ([FIRST, NOTICES, OWN, replace(OWN, event="third"),
+                          replace(NOTICES, event="third")], ["1 it tells of notices for an"]),
     "of other subjects": ([FIRST, replace(OWN, subjects=(blind("another"),)), NOTICES],
                           ["2 it says of its event another subjects"]),
 }  # fmt: skip
@@ -95,3 +99,12 @@ def test_a_claim_that_nothing_bears_out_is_told_once(
     found = unfounded(tmp_path, log)
     assert len(found) == len(says)
     assert all(one.startswith(start) for one, start in zip(found, says, strict=True)), found
+
+
+def test_an_event_of_another_type_bears_nothing_out(tmp_path: Path) -> None:
+    """The record of notices names the type of what was taken back."""
+    assert unfounded(tmp_path, [FIRST, OWN, NOTICES]) == []
+    claims = Claims(LogFiles(tmp_path))
+    other = read_decision(NOTICES.to_bytes()) | {"eventType": "uk.gov.another.v1"}
+    assert [*claims.add(2, other)] == []
+    assert [index for index, _ in claims.check()] == [2, 2]
