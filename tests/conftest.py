@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Tests are about the source, whatever has been compiled; `test_compiled.py` compares the two.
 os.environ.setdefault("CONCORDAT_TEST_PURE", "1")
@@ -27,7 +27,7 @@ from broker import keystore
 from connectors.streams import Streams, open_streams
 
 # How long an example takes says more of what else the machine does than of the code.
-settings.register_profile("concordat", deadline=None)
+settings.register_profile("concordat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("concordat")
 
 

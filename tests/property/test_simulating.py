@@ -71,7 +71,8 @@ def version_1() -> dict[str, Any]:
 
 @given(flows=FLOWS)
 @settings(
-    max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_a_simulation_says_what_routing_would_have_done(
     place: Path, flows: list[Mapping[str, Any]]
