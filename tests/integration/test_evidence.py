@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import answer, concordat
+from commands import answer, answer_here, concordat, concordat_here
 from services.tlog_client import read_log
 
 from broker.evidence.reading import LogFiles
@@ -24,8 +24,8 @@ from connectors.streams.embedded_log import OFFSET_BITS
 def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that a small demo leaves, its log up to date."""
     folder = tmp_path_factory.mktemp("evidence") / "town"
-    answer("demo", "--dir", folder)
-    answer("evidence", "update", "--dir", folder)
+    answer_here("demo", "--dir", folder)
+    answer_here("evidence", "update", "--dir", folder)
     return folder
 
 
@@ -38,7 +38,7 @@ def _decisions(folder: Path) -> list[tuple[int, bytes | None]]:
 
 
 def _key(folder: Path) -> str:
-    return str(answer("evidence", "status", "--dir", folder)["key"])
+    return str(answer_here("evidence", "status", "--dir", folder)["key"])
 
 
 def test_every_decision_is_in_the_log_once(town: Path) -> None:
@@ -50,7 +50,7 @@ def test_every_decision_is_in_the_log_once(town: Path) -> None:
     for one, (_, value) in zip(kept, decisions, strict=True):
         assert value is not None
         assert value in one.content
-    answered = answer("verify", town / "evidence", "--key", _key(town))
+    answered = answer_here("verify", town / "evidence", "--key", _key(town))
     assert answered["records"] == len(decisions)
     assert read_log(town / "evidence", _key(town))["entries"] == len(decisions)
 
@@ -80,7 +80,7 @@ def test_the_service_keeps_the_log_up_to_date(town: Path, tmp_path: Path) -> Non
     shutil.copytree(town, folder)
     shutil.rmtree(folder / "evidence")
     answer("run", "--until-idle", folder=folder)
-    assert answer("evidence", "status", folder=folder)["entries"] == len(_decisions(town))
+    assert answer_here("evidence", "status", folder=folder)["entries"] == len(_decisions(town))
     with locked(folder / "evidence"):
         done = concordat("run", "--until-idle", folder=folder)
     assert done.returncode == 0, "sharing goes on"
@@ -94,7 +94,7 @@ def test_a_log_is_not_made_again_from_a_stream_that_lost_records(
     folder = tmp_path / "town"
     shutil.copytree(town, folder)
     _forget_a_decision(folder)
-    done = concordat("evidence", "rebuild", "--dir", folder)
+    done = concordat_here("evidence", "rebuild", "--dir", folder)
     assert done.returncode == 1
     assert "nothing was replaced" in done.stderr
     assert not list(folder.glob("evidence.former*"))
@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_again_and_again_makes_the_same_log(
     straight, killed = (where / "evidence" for where in (town, folder))
     for kind in ("records", "tile/0", "tile/entries"):
         assert _files(killed / kind) == _files(straight / kind)
-    verified = answer("verify", killed, "--key", _key(town))
+    verified = answer_here("verify", killed, "--key", _key(town))
     assert verified["records"] == len(_decisions(town))
     assert verified["checkpoints"] > 5
 

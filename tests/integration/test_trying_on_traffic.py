@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import answer, concordat, concordat_here
+from commands import answer, answer_here, concordat, concordat_here
 from decision_records import decision_records
 
 from agreements.canonical import canonical_form
@@ -312,7 +312,7 @@ async def test_nothing_is_written_by_either_command(town: Town, tmp_path: Path) 
 
 def test_drift_tells_what_the_demonstration_has_of_it(town: Town) -> None:
     """Deaths that nobody receives, a text that waits, one that has ended, items never there."""
-    found = answer("agreement", "drift", folder=town.folder)
+    found = answer_here("agreement", "drift", folder=town.folder)
     assert found["decisions"] == len(town.decisions)
     told = {(one["code"], one["place"], one["recipient"]) for one in found["findings"]}
     codes = {code for code, _, _ in told}
@@ -356,7 +356,7 @@ def test_a_draft_that_is_none_is_refused_and_one_with_faults_is_tried(
     """What cannot be read: status 1 with its line. What the law lacks: told, and tried."""
     file = tmp_path / "draft.yaml"
     file.write_text(texts()[PLACEMENTS].replace("version: 1", "version: one"), encoding="utf-8")
-    done = concordat("agreement", "simulate", file, folder=one_town.folder)
+    done = concordat_here("agreement", "simulate", file, folder=one_town.folder)
     assert (done.returncode, done.stdout) == (1, "")
     assert "line " in done.stderr
     assert "version" in done.stderr
@@ -364,7 +364,7 @@ def test_a_draft_that_is_none_is_refused_and_one_with_faults_is_tried(
     document = json.loads(canonical_form(text_of(PLACEMENTS)))
     document["flows"][0]["legal"]["recipient"] = {"regime": "uk-gdpr"}
     file.write_text(json.dumps(document), encoding="utf-8")
-    found = answer("agreement", "simulate", file, folder=one_town.folder)
+    found = answer_here("agreement", "simulate", file, folder=one_town.folder)
     assert found["valid"] is False
     assert {problem["severity"] for problem in found["problems"]} >= {"error"}
     flow = next(one for one in found["flows"] if one["flow"] == document["flows"][0]["id"])
@@ -376,7 +376,9 @@ def test_a_time_without_traffic_says_so(one_town: Town, tmp_path: Path) -> None:
     """Nothing to compare is no error."""
     file = tmp_path / "draft.yaml"
     file.write_text(texts()[PLACEMENTS], encoding="utf-8")
-    done = concordat("agreement", "simulate", file, "--until", "2020-01-01", folder=one_town.folder)
+    done = concordat_here(
+        "agreement", "simulate", file, "--until", "2020-01-01", folder=one_town.folder
+    )
     assert done.returncode == 0
     assert "nothing to compare" in done.stdout
 
