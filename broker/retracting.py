@@ -11,7 +11,8 @@ rules in, outgoing records out.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from agreements.candidates import Candidate, to_us
 from agreements.checking import Refusal
@@ -39,9 +40,6 @@ from connectors.streams import Outgoing
 from schemas.catalogue import Catalogue, EventType
 from schemas.envelopes import read_laid
 from schemas.events import Event
-
-_NO_ITEMS_KEY: Final = bytes(32)
-"""A view without items has no pseudonym to make under a recipient's key."""
 
 
 class Had(NamedTuple):
@@ -75,11 +73,10 @@ class Retractor:
     def __init__(self, keys: Keyring, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._deliveries = Deliveries(keys)
-        self._views: dict[bytes, View] = {}
 
     def view(self, event_type: str) -> View:
         """Return the view that has no item of a type. Raises `RejectedInput`: an unknown type."""
-        return self._view(self._catalogue.latest(event_type))
+        return view_of_nothing(self._catalogue.latest(event_type))
 
     def retract(
         self, retraction: Retraction, told: Sequence[Had], snapshot: Snapshot, *, at_ms: int
@@ -97,7 +94,7 @@ class Retractor:
             return routed
         self._deliveries.take(snapshot.rules)
         event_type = self._catalogue.latest(told[0].event_type)
-        event = _event_of(retraction, event_type, self._view(event_type))
+        event = _event_of(retraction, event_type)
         parts = []
         for one in told:
             notice, part, outcome = self._notice(event, one, retraction.retracts, snapshot.rules)
@@ -121,7 +118,7 @@ class Retractor:
             clause = names_only(had.recipient, had.agreement, had.version, had.flow)
             part = refused("deny", Refusal.NO_AGREEMENT, retracts, clause)
             return [], part, f"deny:{Refusal.NO_AGREEMENT}"
-        view = self._view(event.opened.type)
+        view = view_of_nothing(event.opened.type)
         try:
             permit = Permit(candidate, view, view.cut(event.opened))
             notice, part = self._deliveries.deliver(event, permit)
@@ -131,12 +128,11 @@ class Retractor:
             return [], part, f"deny:{Refusal.DECIDING_FAILED}"
         return [notice], notice_part(part, retracts), "permit"
 
-    def _view(self, event_type: EventType) -> View:
-        view = self._views.get(event_type.fingerprint)
-        if view is None:
-            view = View.of(event_type, (), pseudonym_key=_NO_ITEMS_KEY)
-            self._views[event_type.fingerprint] = view
-        return view
+
+@lru_cache(maxsize=256)
+def view_of_nothing(event_type: EventType) -> View:
+    """Return the view that has no item: nothing in it is made under a recipient's key."""
+    return View.of(event_type, (), pseudonym_key=bytes(32))
 
 
 def _flow_of(had: Had, event: OpenedEvent, rules: Rules) -> Candidate | None:
@@ -148,7 +144,7 @@ def _flow_of(had: Had, event: OpenedEvent, rules: Rules) -> Candidate | None:
     return None
 
 
-def _event_of(retraction: Retraction, event_type: EventType, view: View) -> InHand:
+def _event_of(retraction: Retraction, event_type: EventType) -> InHand:
     """Return the retraction as those know it who had the earlier event: of that one's type."""
     copy, decision = retraction.copy, retraction.decision
     headers = Event.of(
@@ -156,7 +152,7 @@ def _event_of(retraction: Retraction, event_type: EventType, view: View) -> InHa
         publisher=retraction.publisher,
         type=event_type.name,
         time=decision["publishedAt"],
-        fingerprint=view.fingerprint,
+        fingerprint=view_of_nothing(event_type).fingerprint,
         retractsid=retraction.retracts,
     ).to_headers()
     event = InHand(copy._replace(headers=headers))

@@ -8,19 +8,18 @@ back its own record, from which what the record of notices says of it was copied
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from agreements.checking import Refusal
 from agreements.rules import Rules
 from agreements.unseen import Told, in_words
-from agreements.views import View
 from broker.acts import is_act
 from broker.evidence.clauses import Clauses, clause_in, named_in, names_of
 from broker.evidence.entries import Kept, record_from
 from broker.evidence.reading import LogFiles
 from broker.record_parts import NOTICES, Part, PartsReader
 from broker.recording import RETRACTED, names_only, read_decision
+from broker.retracting import view_of_nothing
 from broker.routing import DECISIONS
 from schemas.catalogue import EventType
 from schemas.errors import RejectedInput
@@ -97,15 +96,9 @@ def _is_notice(one: Mapping[str, Any], event_type: EventType) -> bool:
     if told.withheld or told.items or told.transforms:
         return False
     if told.outcome == "permit":
-        return (told.reason, told.view) == (RETRACTED, _view_of_nothing(event_type))
+        return (told.reason, told.view) == (RETRACTED, view_of_nothing(event_type).fingerprint)
     said = (told.outcome, told.reason)
     return said == ("deny", Refusal.DECIDING_FAILED) and told.gives_nothing
-
-
-@lru_cache(maxsize=256)
-def _view_of_nothing(event_type: EventType) -> bytes:
-    """Return the fingerprint of the view that has no item; it needs no key."""
-    return View.of(event_type, (), pseudonym_key=bytes(32)).fingerprint
 
 
 class _Way(NamedTuple):
