@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from connectors.streams import Outgoing, Streams
+from connectors.write_ahead import write_ahead
 from schemas.counting import COUNTS, Counted, Side, digest_of_statement, month_of, state
 from schemas.keys import SigningKey
 
@@ -38,7 +39,7 @@ class Ledger:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = path
         with self._open() as database:
-            database.execute("PRAGMA journal_mode = WAL")
+            write_ahead(database)
             database.executescript(_SCHEMA)
 
     def add(self, side: Side, counted: Iterable[Counted]) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from broker.storage.errors import UnusableStore
+from connectors.write_ahead import write_ahead
 
 _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
@@ -101,7 +102,7 @@ def store_exists(store: str) -> bool:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # we say ourselves when a transaction begins
-    connection.execute("PRAGMA journal_mode = WAL")
+    write_ahead(connection)
     connection.execute("PRAGMA synchronous = FULL")  # what was committed survives a power cut
     connection.execute("PRAGMA foreign_keys = ON")
 

@@ -44,6 +44,7 @@ from connectors.streams.embedded_log import (
     remove_records,
 )
 from connectors.streams.embedded_members import read_lag
+from connectors.write_ahead import write_ahead
 
 _LOCK_WAIT_SECONDS = 30.0
 _LOCK_RETRY_SECONDS = 0.002
@@ -232,9 +233,7 @@ class EmbeddedStreams:
         self._exits.callback(connection.close)
         # Records have a few kilobytes: a smaller page would hold one and waste the rest.
         connection.execute("PRAGMA page_size = 16384")
-        connection.execute(f"PRAGMA busy_timeout = {int(_LOCK_WAIT_SECONDS * 1000)}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
+        write_ahead(connection)
         # FULL: a commit is on disk when it is answered, so that a publisher that was
         # told "taken" need not send again after a power cut.
         connection.execute("PRAGMA synchronous = FULL")
