@@ -24,6 +24,7 @@ from broker.control import Snapshot
 from broker.delivering import Deliveries
 from broker.keyring import Keyring
 from broker.opening import InHand
+from broker.record_parts import NOTICES
 from broker.recording import (
     batch_part,
     candidates_part,
@@ -180,7 +181,7 @@ def _record_of(
     """Write the decision record: of this event, under the type of the one that was taken back."""
     copy, decision = retraction.copy, retraction.decision
     settles = settles_part(
-        "",
+        NOTICES,
         decided_at_ms=_to_ms(decision["decidedAt"]),
         partition=copy.partition,
         offset=copy.offset,

@@ -7,7 +7,7 @@ bound, so that nobody else can take anything back.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 from broker.keyring import Keyring
 from broker.recording import read_decision
@@ -53,11 +53,6 @@ class RetractionCopies:
         senders = {key.kid: key.public for key in keys.signing}
         self._own = own
         self._opener = Opener(keys.sealing, senders.get)
-
-    @classmethod
-    def of_keys(cls, keys: Keyring) -> Self:
-        """Return them with a sealer of their own."""
-        return cls(keys, Sealer(keys.signing[0], BROKER, keys.sealing[0].public))
 
     def of(self, decided: Outgoing, event_id: str, retracts: str) -> Outgoing:
         """Return the copy of an accepted event's decision record; both ids are events'."""

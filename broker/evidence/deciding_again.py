@@ -27,6 +27,7 @@ from broker.evidence.clauses import Clauses, clause_in, named_in, names_of
 from broker.evidence.notices import against_the_rules, tells_of_notices
 from broker.evidence.rules_then import Document, RulesThen
 from broker.opening import EVENTS
+from broker.record_parts import NOTICES
 from broker.recording import Clause, LegalBasis
 from schemas.batch_proofs import BatchProof
 from schemas.catalogue import Catalogue
@@ -91,7 +92,7 @@ class DecidingAgain:
         if settles is not None:
             what = {(settles["suspension"], settles["partition"], settles["offset"])}
             if tells_of_notices(decision):  # also where the copy that it was made of was copied
-                what.add(("", decision["publisher"], decision["eventId"]))
+                what.add((NOTICES, decision["publisher"], decision["eventId"]))
             if not what.isdisjoint(self._settled):
                 yield "settled-twice", "what was held or taken back is settled by an earlier record"
             self._settled |= what
